@@ -1,0 +1,1 @@
+"""The boards: one file each, found by `hwc.boards.board.names()` and `get(name)`."""

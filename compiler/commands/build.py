@@ -1,0 +1,63 @@
+"""`hwc build`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def build(
+    model: Annotated[Path, typer.Argument(help="A checkpoint, model.pt.")],
+    board: Annotated[str, typer.Option(help="The board; `hwc boards` lists them.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Bundle folder [build/MODEL-BOARD].")
+    ] = None,
+    clock_mhz: Annotated[
+        float | None, typer.Option(help="Clock in MHz; by default the board's own.")
+    ] = None,
+    max_util: Annotated[
+        str, typer.Option(help="Share of the board to use: 70%, or lut=70%,dsp=80%.")
+    ] = "70%",
+    target_fps: Annotated[
+        float | None,
+        typer.Option(help="Cheapest design with this many frames a second, not the fastest."),
+    ] = None,
+    verify_inputs: Annotated[
+        int, typer.Option(min=1, help="Inputs to simulate; at most what the data offers.")
+    ] = 100,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set or folder for accuracy and simulation; else the samples."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of stalls and generated inputs.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Compile a model to a verified accelerator for a board.
+
+    Lowers to integers, chooses units and folds that fit, writes Verilog, simulates it with real
+    inputs and stalls against the reference and leaves a bundle. Fails on the first wrong value.
+    """
+    from hwc.compiler.build import Options, build
+    from hwc.compiler.progress import steps
+    from hwc.compiler.summary import show
+    from hwc.compiler.utilization import parse
+
+    options = Options(
+        model=model,
+        board=board,
+        output=output or Path("build") / f"{model.stem}-{board}",
+        clock_mhz=clock_mhz,
+        max_util=parse(max_util),
+        target_fps=target_fps,
+        verify_inputs=verify_inputs,
+        data=data,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    with steps(quiet=as_json) as step:
+        report = build(options, step)
+    if as_json:
+        print(report.to_json(), end="")
+    else:
+        show(report, options.output)

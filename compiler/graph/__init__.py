@@ -1,0 +1,62 @@
+"""The integer language: types, weights, operations and graphs of exact integers, and `run`.
+
+Everything is channels last and per sample: shapes (C,), (L, C), (H, W, C) without the batch axis.
+Arrays are int64 with one leading batch axis. NumPy is all this package needs.
+"""
+
+from hwc.compiler.graph.elementwise import Add, MultiThreshold, Requant, Rounding
+from hwc.compiler.graph.errors import GraphError, HwcError
+from hwc.compiler.graph.expand import expand
+from hwc.compiler.graph.frozen import IntArray
+from hwc.compiler.graph.graph import Graph, Node
+from hwc.compiler.graph.interval import accumulator_interval
+from hwc.compiler.graph.linear import Conv1d, Conv2d, GroupedMatMul, MatMul
+from hwc.compiler.graph.op import Op
+from hwc.compiler.graph.pool import (
+    GlobalMaxPool,
+    GlobalSumPool,
+    MaxPool2d,
+    SumPool2d,
+    WindowReduce,
+)
+from hwc.compiler.graph.run import run
+from hwc.compiler.graph.select import ArgMax, TopK
+from hwc.compiler.graph.shape import Concat, Reshape
+from hwc.compiler.graph.types import Type
+from hwc.compiler.graph.weights import Binary, Dense, Ternary, Weights
+from hwc.compiler.graph.window import Window
+
+__all__ = [
+    "Add",
+    "ArgMax",
+    "Binary",
+    "Concat",
+    "Conv1d",
+    "Conv2d",
+    "Dense",
+    "GlobalMaxPool",
+    "GlobalSumPool",
+    "Graph",
+    "GraphError",
+    "GroupedMatMul",
+    "HwcError",
+    "IntArray",
+    "MatMul",
+    "MaxPool2d",
+    "MultiThreshold",
+    "Node",
+    "Op",
+    "Requant",
+    "Reshape",
+    "Rounding",
+    "SumPool2d",
+    "Ternary",
+    "TopK",
+    "Type",
+    "Weights",
+    "Window",
+    "WindowReduce",
+    "accumulator_interval",
+    "expand",
+    "run",
+]

@@ -1,0 +1,1 @@
+"""From the integer graph to a network of units that fits a board."""

@@ -1,0 +1,87 @@
+"""The report on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hwc.compiler.report import Report
+from hwc.hw.resources import Resources
+
+__all__ = ["show"]
+
+
+def show(report: Report, folder: Path, console: Console | None = None) -> None:
+    """Print layers, resources, cycles, accuracy and what was verified."""
+    console = console or Console()
+    console.print(_layers(report))
+    console.print(_resources(report))
+    clock = report.clock_mhz
+    latency, interval = report.cycles.latency, report.cycles.interval
+    console.print(
+        f"Latency  {latency.estimated} cycles predicted, {latency.measured} measured "
+        f"({report.latency_us:.2f} us at {clock:g} MHz)\n"
+        f"Interval {interval.estimated} cycles predicted, {interval.measured} measured "
+        f"({report.frames_per_second:,.0f} frames/s); {report.record()['bottleneck']['why']}",
+        highlight=False,
+    )
+    accuracy = report.accuracy
+    parts = [
+        f"{name} {value:.2%}"
+        for name, value in (
+            ("float", accuracy.float),
+            ("fake-quantized", accuracy.fake_quant),
+            (f"integer ({accuracy.inputs} inputs)", accuracy.integer),
+        )
+        if value is not None
+    ]
+    if parts:
+        console.print("Accuracy " + ", ".join(parts), highlight=False)
+    verified = report.verified
+    if verified is not None:
+        console.print(
+            f"[green]Verified[/] {verified.frames} frames ({verified.inputs}) through the RTL: "
+            f"{verified.mismatches} mismatches, {verified.cycle_errors} transfers off their "
+            f"predicted cycle, {verified.taps} inner streams compared; stalls: "
+            f"{', '.join(verified.stalls)}",
+            highlight=False,
+        )
+    for warning in report.warnings:
+        console.print(f"[yellow]Note[/] {warning}", highlight=False)
+    console.print(f"Bundle   {folder}", highlight=False, soft_wrap=True)
+
+
+def _layers(report: Report) -> Table:
+    table = Table(title=f"{report.model} on {report.board}", title_justify="left")
+    for name in ("layer", "unit", "fold"):
+        table.add_column(name)
+    for name in ("interval", "LUT", "FF", "DSP", "BRAM36"):
+        table.add_column(name, justify="right")
+    for layer in report.layers:
+        table.add_row(
+            layer.name, layer.unit, layer.fold, str(layer.interval), *_row(layer.resources)
+        )
+    return table
+
+
+def _row(r: Resources) -> tuple[str, ...]:
+    return str(r.lut), str(r.ff), str(r.dsp), f"{r.bram18 / 2:g}"
+
+
+def _resources(report: Report) -> Table:
+    table = Table(title="Resources, estimated before synthesis", title_justify="left")
+    for name in ("", "LUT", "FF", "DSP", "BRAM36"):
+        table.add_column(name, justify="right")
+    used, there = report.estimated, report.available
+    table.add_row("used", *_row(used))
+    table.add_row("board", *_row(there))
+    pairs = (
+        (used.lut, there.lut),
+        (used.ff, there.ff),
+        (used.dsp, there.dsp),
+        (used.bram18, there.bram18),
+    )
+    table.add_row("share", *(f"{u / t:.1%}" if t else "-" for u, t in pairs))
+    return table

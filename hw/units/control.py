@@ -1,0 +1,72 @@
+"""What the generated control of a unit costs, from its schedule alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from hwc.hw.resources import Resources
+from hwc.hw.schedule import Mask, Nest, Process, Schedule, Sum
+from hwc.hw.units.parts import lookup_luts, step_bits
+
+__all__ = ["control_resources"]
+
+
+def control_resources(schedule: Schedule) -> Resources:
+    """Estimated primitives of all sequencers of a unit and of the push bits of its outputs."""
+    total = Resources.zero()
+    for process in schedule.processes:
+        total += _process(process, schedule)
+    pushes = sum(schedule.latency[port] for p in schedule.processes for port in p.gives)
+    return total + Resources(0, pushes, 0, 0)
+
+
+def _process(process: Process, schedule: Schedule) -> Resources:
+    nests = process.nests
+    counters = {loop: step_bits(n) for nest in nests for loop, n in nest.loops if n > 1}
+    luts = 2 + sum(2 * bits for bits in counters.values())
+    bits = sum(counters.values()) + (step_bits(len(nests)) if len(nests) > 1 else 0)
+    for nest in nests:
+        luts += sum(_mask(mask, nest) for mask in (*nest.takes.values(), *nest.gives.values()))
+    for name in dict.fromkeys(a for nest in nests for a in nest.addresses):
+        width, cost = _sum([_of(n.addresses, name) for n in nests], nests, 0)
+        luts, bits = luts + cost, bits + width
+    for source in process.needs:
+        firings = schedule.process(source).firings
+        width, cost = _sum([_of(n.needs, source) for n in nests], nests, 2 * firings)
+        luts, bits = luts + cost + width // 2, bits + width
+    return Resources(luts, bits, 0, 0)
+
+
+def _of(sums: Mapping[str, Sum], name: str) -> Sum:
+    return sums.get(name, Sum())
+
+
+def _mask(mask: Mask, nest: Nest) -> int:
+    """LUTs of a mask: one for each table of up to 64 rounds, one to join them."""
+    counts = dict(nest.loops)
+    luts = 0
+    for term in mask.terms:
+        tables = term.table(nest.loops)
+        luts += sum(lookup_luts(step_bits(counts[loop]), 1) for loop in tables) + (len(tables) > 1)
+    return luts
+
+
+def _sum(sums: list[Sum], nests: tuple[Nest, ...], reach: int) -> tuple[int, int]:
+    """Bits and LUTs of a running sum: an adder, and the choice of what to add."""
+    values = [s.over(n.loops) for s, n in zip(sums, nests, strict=True)]
+    lo, hi = min(int(v.min()) for v in values) - reach, max(int(v.max()) for v in values) + reach
+    width = max(1, (max(hi, -lo - 1)).bit_length() + (lo < 0))
+    if lo == hi:
+        return 0, 0
+    luts = width
+    for total, nest in zip(sums, nests, strict=True):
+        _, linear, rest = total.split(nest.loops)
+        counts = dict(nest.loops)
+        luts += width // 2 * (len(linear) > 1 or len(rest) > 0)
+        for loop, table in rest.items():
+            steps = {b - a for a, b in pairwise(table)}
+            shape = max(s.bit_length() for s in steps) if steps else 0
+            distinct = min(shape, len(steps) - 1)
+            luts += lookup_luts(step_bits(counts[loop]), distinct)
+    return width, luts

@@ -1,0 +1,123 @@
+"""Products with constant weights: fully connected layers and convolutions after their window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from hwc.compiler.graph import (
+    Graph,
+    GroupedMatMul,
+    MatMul,
+    MultiThreshold,
+    Node,
+    Requant,
+    Type,
+)
+from hwc.hw.layout import Layout
+from hwc.hw.resources import Resources
+from hwc.hw.schedule import Schedule
+from hwc.hw.unit import Datapath, Ints, Unit, UnitError
+from hwc.hw.units.matvec_cost import plan_levels, plan_resources
+from hwc.hw.units.matvec_examples import examples
+from hwc.hw.units.matvec_fold import MatVecFold, ProductOp
+from hwc.hw.units.matvec_folds import folds
+from hwc.hw.units.matvec_path import MatVecPath
+from hwc.hw.units.matvec_plan import MatVecPlan
+from hwc.hw.units.matvec_stimulus import aimed
+
+__all__ = ["MatVec", "MatVecFold"]
+
+
+@dataclass(frozen=True)
+class MatVec(Unit):
+    """``op`` (MatMul or GroupedMatMul) on ``x``, followed by ``act`` if there is one.
+
+    Port ``x``: (..., K) in tiles (1, pixels, lanes), or (..., G, T, C) in tiles
+    (1, pixels, groups, taps, lanes). Port ``y``: (..., N) in tiles (1, pixels, groups * outs).
+    Weights are on chip; :class:`MatVecFold` says how much happens at once and where they are.
+
+    One firing a cycle; firings a frame are the product of the steps along pixels, groups, outs,
+    taps and lanes. ``x`` is taken while the first outputs are worked on, ``y`` given with the last
+    product of an output. Latency: 1 to fetch (2 if the inputs are replayed from block RAM), the
+    dot product, 1 to accumulate if an output takes several firings, the activation.
+    """
+
+    op: ProductOp
+    x: Type
+    act: MultiThreshold | Requant | None = None
+    fold: MatVecFold = field(default_factory=MatVecFold)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.op, MatMul | GroupedMatMul):
+            raise UnitError(
+                f"MatVec: the op is MatMul or GroupedMatMul, not {type(self.op).__name__}; "
+                "expand() brings convolutions into this form"
+            )
+        if self.act is not None and not isinstance(self.act, MultiThreshold | Requant):
+            raise UnitError(
+                f"MatVec: act is MultiThreshold, Requant or None, not {type(self.act).__name__}"
+            )
+        _ = self.plan.sum
+        self.plan.check()
+        _ = self.plan.layout, self.plan.spec
+        _ = None if self.fold.memory == "wired" else self.plan.dot
+
+    @cached_property
+    def plan(self) -> MatVecPlan:
+        """What follows from the fields."""
+        return MatVecPlan(self.op, self.x, self.act, self.fold)
+
+    def graph(self) -> Graph:
+        if self.act is None:
+            return Graph((("x", self.x),), (Node("y", self.op, ("x",)),), ("y",))
+        nodes = Node("sum", self.op, ("x",)), Node("y", self.act, ("sum",))
+        return Graph((("x", self.x),), nodes, ("y",))
+
+    def inputs(self) -> dict[str, Layout]:
+        return {"x": self.plan.layout}
+
+    def outputs(self) -> dict[str, Layout]:
+        return {"y": self.plan.out_layout}
+
+    def schedule(self) -> Schedule:
+        return self.plan.schedule()
+
+    def resources(self) -> Resources:
+        return plan_resources(self.plan)
+
+    def levels(self) -> int:
+        return math.ceil(plan_levels(self.plan))
+
+    def component(self) -> Datapath:
+        return MatVecPath(self, self.plan)
+
+    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
+        return {"x": aimed(self.plan, rng, batch)}
+
+    @classmethod
+    def candidates(
+        cls,
+        op: ProductOp,
+        x: Type,
+        act: MultiThreshold | Requant | None = None,
+        *,
+        max_levels: int = 6,
+        limit: int = 60,
+    ) -> Iterator[Self]:
+        """Sensible ways to build it, slowest first; see :func:`~.matvec_folds.folds`.
+
+        ``max_levels``: the most LUT and carry levels between registers; ``limit``: about how many.
+        """
+        for fold in folds(op, x, act, max_levels, limit):
+            yield cls(op, x, act, fold)
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        for op, x, act, fold in examples():
+            yield cls(op, x, act, fold)

@@ -1,0 +1,54 @@
+"""Inputs that drive sums to the edges of the output."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwc.hw.unit import extremes
+from hwc.hw.units.act import edges
+from hwc.hw.units.matvec_plan import MatVecPlan
+
+__all__ = ["aimed"]
+
+Ints = NDArray[np.int64]
+
+
+def aimed(plan: MatVecPlan, rng: np.random.Generator, batch: int) -> Ints:
+    """``batch`` inputs: every second one aims, at each pixel and group, at an edge of one output.
+
+    A sum is aimed at a threshold (or where a requantization changes its code, or saturates) by
+    pushing its inputs in random order towards it, each as far as it helps. Without activation the
+    aim is its smallest or largest value.
+    """
+    x = extremes(plan.x, rng, batch)
+    groups, outputs, taps, channels = plan.shape
+    w = plan.op.weight.dense().reshape(groups, outputs, taps * channels)
+    for i in range(0, batch, 2):
+        rows = x[i].reshape(-1, groups, taps * channels)
+        pick = rng.integers(0, outputs, rows.shape[:2])
+        weights = w[np.arange(groups), pick]
+        channel = np.arange(groups) * outputs + pick
+        if plan.act is None:
+            target = np.where(rng.random(channel.shape) < 0.5, plan.sum.lo, plan.sum.hi)
+        else:
+            target = edges(plan.act, plan.sum, channel, rng)
+        x[i] = _steer(rows, weights, target, plan, rng).reshape(plan.x.shape)
+    return x
+
+
+def _steer(x: Ints, w: Ints, target: Ints, plan: MatVecPlan, rng: np.random.Generator) -> Ints:
+    """x[..., k] changed so that ``sum(w * x)`` comes as near to ``target`` as it can."""
+    missing = target - (w * x).sum(-1)
+    sign, left = np.sign(missing), np.abs(missing)
+    out = x.copy()
+    size = np.abs(w)
+    for k in rng.permutation(x.shape[-1]):
+        direction = np.sign(w[..., k]) * sign
+        room = np.where(direction > 0, plan.x.hi - x[..., k], x[..., k] - plan.x.lo)
+        move = np.minimum(room, left // np.maximum(size[..., k], 1))
+        if plan.x.bipolar:
+            move = np.where(move == 2, 2, 0)
+        out[..., k] += direction * move
+        left = left - move * size[..., k]
+    return out

