@@ -18,15 +18,15 @@ from hwc.compiler.graph import Graph, run
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import Lowered, agree, hardware, lower
 from hwc.compiler.map.candidates import interval
-from hwc.compiler.map.mapping import Goal, design_resources, map_graph
+from hwc.compiler.map.mapping import RESOURCES, Goal, design_resources, map_graph
 from hwc.compiler.map.mapping import Mapping as Mapped
 from hwc.compiler.progress import Clock, Step
 from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
 from hwc.compiler.verification import Checked, layer_boundaries, verify_network
 from hwc.hw.unit import extremes
 from hwc.models import Checkpoint, load, load_data
-from hwc.sim.depths import minimal_depths
-from hwc.sim.timing import Timing, throughput
+from hwc.sim.depths import size_queues
+from hwc.sim.timing import Timing
 from hwc.sim.verilator import compile
 
 __all__ = ["BuildError", "Options", "build"]
@@ -88,8 +88,8 @@ def build(options: Options, listener: Step | None = None) -> Report:
         clock("choosing units")
         mapped = map_graph(graph, board, _goal(options, clock_mhz))
         clock("sizing queues")
-        mapped = mapped.with_design(mapped.design.with_depths(minimal_depths(mapped.design)))
-        steady = throughput(mapped.design)
+        sized = size_queues(mapped.design)
+        mapped, steady = mapped.with_design(sized.design), sized.timing
         clock("writing and compiling RTL")
         simulation = compile(mapped.design, options.work.absolute(), taps=layer_boundaries(mapped))
         clock("verifying")
@@ -236,11 +236,10 @@ def _layers(mapped: Mapped) -> list[Layer]:
 def _warnings(mapped: Mapped, board: Board, options: Options) -> list[str]:
     used, there = design_resources(mapped.design), board.budget
     out = []
-    for key in ("lut", "ff", "dsp", "bram18"):
-        share = options.max_util if isinstance(options.max_util, float) else options.max_util[key]
-        if getattr(used, key) > share * getattr(there, key):
+    for key, limit in zip(RESOURCES, Goal(max_util=options.max_util).limits(there), strict=True):
+        if getattr(used, key) > limit:
             out.append(
-                f"sized queues bring {key} to {getattr(used, key)}, over the {share:.0%} asked for"
+                f"sized queues bring {key} to {getattr(used, key)}, over the {limit:.0f} set"
             )
     return out
 

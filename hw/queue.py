@@ -36,6 +36,14 @@ class Queue(wiring.Component):
     an error of the caller and corrupts the count.
     """
 
+    give: Signal
+    credit: Signal
+    push: Signal
+    data: Signal
+    valid: Signal
+    head: Signal
+    pop: Signal
+
     def __init__(self, width: int, depth: int, form: Form | None = None) -> None:
         if depth < 1 or width < 1:
             raise ValueError(f"a queue holds at least one beat of one bit, not {depth} of {width}")

@@ -55,7 +55,13 @@ def _address(process: Process, name: str) -> Signal:
     """A register wide enough for the address of every firing, at first that of the first."""
     values = [_of(n.addresses, name).over(n.loops) for n in process.nests]
     lo, hi = min(int(v.min()) for v in values), max(int(v.max()) for v in values)
-    return Signal(range(lo, hi + 1), name=f"{process.name}_{name}", init=int(values[0][0]))
+    return Signal(_between(lo, hi), name=f"{process.name}_{name}", init=int(values[0][0]))
+
+
+def _between(lo: int, hi: int) -> Shape:
+    """The narrowest shape for ``lo`` to ``hi``, but no narrower than a bit."""
+    shape = Shape.cast(range(lo, hi + 1))
+    return Shape(max(1, shape.width), shape.signed)
 
 
 def sequence(
@@ -207,7 +213,7 @@ class _Walk:
                 when = next(w for name_, w in self.carry[k] if name_ == loop)
                 cases.append((self._in(k) & when, self._step(loop, steps)))
                 back += table[0] - table[-1]
-        out = Signal(range(min(bounds), max(bounds) + 1), name=name)
+        out = Signal(_between(min(bounds), max(bounds)), name=name)
         for when, value in cases:
             with self.m.If(when):
                 self.m.d.comb += out.eq(value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
-from amaranth.hdl import Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
@@ -135,3 +135,7 @@ class Datapath(wiring.Component):
         self.y = {k: Signal(v.width, name=f"y_{k}") for k, v in unit.outputs().items()}
         names = dict.fromkeys(c for p in schedule.processes for c in p.conditions)
         self.cond = {c: Signal(name=f"cond_{c}") for c in names}
+
+    @abstractmethod
+    def elaborate(self, platform: object) -> Module:
+        """The logic between these signals."""

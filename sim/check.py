@@ -69,6 +69,8 @@ def verify(
     design = simulation.design
     if missing := sorted(set(design.outputs) - set(expected)):
         raise VerificationError(f"nothing to compare output stream {missing[0]!r} with")
+    if unknown := sorted(set(expected) - set(design.outputs) - set(simulation.taps)):
+        raise VerificationError(f"{unknown[0]!r} is neither an output stream nor tapped")
     batch = max(len(x) for x in frames.values())
     timer = timer or Timer(design, batch, conditions)
     counts = {name: len(x) for name, x in frames.items()}

@@ -99,7 +99,7 @@ def _arcs(cell: Mapping, port: str, index: int) -> Iterator[tuple[str, int, int]
         yield ("CI", 0, 1)
         yield ("CYINIT", 0, LEVEL)
     elif kind == "DSP48E1" and not _flag(cell, "PREG"):
-        for p in ("C",) if not _flag(cell, "CREG") else ():
+        for p in ("PCIN",) if _flag(cell, "CREG") else ("C", "PCIN"):
             yield from ((p, i, LEVEL) for i in range(len(pins.get(p, []))))
         if not _flag(cell, "MREG"):
             for p, reg in (("A", "AREG"), ("B", "BREG"), ("D", "DREG")):

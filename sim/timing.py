@@ -19,21 +19,16 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from hwc.compiler.graph.errors import HwcError
 from hwc.hw.design import Design
-from hwc.sim import kernel, records
-from hwc.sim.flatten import Conditions, Flat, Run, lowest
+from hwc.sim import loop, records
+from hwc.sim.actor import lowest
+from hwc.sim.deadlock import DeadlockError, check
+from hwc.sim.flatten import Conditions, Flat, Run
 from hwc.sim.stalls import Stalls
 
 __all__ = ["DeadlockError", "Load", "Timer", "Timing", "simulate", "throughput"]
 
 Ints = NDArray[np.int64]
-
-
-class DeadlockError(HwcError):
-    """Processes wait for each other for ever."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -133,7 +128,7 @@ class Timer:
         outside = {} if steady else _streams(flat.design)
         watched = tuple(dict.fromkeys((*watch, *outside.values())))
         job = flat.build(depths or {}, watched, stalls, counts or {})
-        frames, period = kernel.run(
+        frames, period = loop.run(
             job.memory,
             (flat.process(0), len(flat.actors)),
             (flat.queue(0), len(flat.edges)),
@@ -142,7 +137,7 @@ class Timer:
             horizon=_horizon(flat, depths or {}) if flat.static and stalls.idle else 0,
         )
         if not period:
-            _check(job)
+            check(job)
         starts, ends = job.frames(records.START), job.frames(records.END)
         if period and not steady:
             _extend(job, starts, ends, frames, period, watched)
@@ -189,51 +184,6 @@ def _horizon(flat: Flat, depths: Mapping[str, int | None]) -> int:
     for actor in flat.actors:
         back += [-(lowest(need) // flat.actors[src].firings) for src, need in actor.needs]
     return max(back) + 1
-
-
-def _check(job: Run) -> None:
-    """DeadlockError if a stream did not move all its beats."""
-    flat = job.flat
-    # Behind data-dependent masks a process may rightly end up waiting for beats that never come.
-    judged = range(len(flat.actors))
-    if not flat.static:
-        judged = [*flat.sources.values(), *flat.sinks.values()]
-    late = (job.processes(records.DONE) < job.processes(records.QUOTA)) & (
-        job.processes(records.REASON) != records.FINISHED
-    )
-    for k in judged:
-        if late[k]:
-            raise DeadlockError(_story(job, k))
-
-
-def _story(job: Run, start: int) -> str:
-    """Who waits for whom, from ``start`` until it comes round or to someone who has finished."""
-    flat, at = job.flat, start
-    lines: list[str] = []
-    seen: list[int] = []
-    done, reasons, culprits = (
-        job.processes(field).tolist() for field in (records.DONE, records.REASON, records.CULPRIT)
-    )
-    while at not in seen:
-        seen.append(at)
-        actor = flat.actors[at]
-        frame, firing = divmod(done[at], actor.firings)
-        who = f"{actor.name} (frame {frame}, firing {firing} of {actor.firings})"
-        if reasons[at] == records.WAITS:
-            at = (culprits[at] - flat.process(0)) // records.PROCESS
-            lines.append(f"{who} waits for firings of {flat.actors[at].name}")
-        elif reasons[at] in (records.EMPTY, records.FULL):
-            k = (culprits[at] - flat.queue(0)) // records.QUEUE
-            edge, empty = flat.design.edges[k], reasons[at] == records.EMPTY
-            what = "a beat in" if empty else f"room (depth {edge.depth}) in"
-            lines.append(f"{who} waits for {what} {edge.name}")
-            at = int((flat.maker if empty else flat.taker)[k])
-        else:
-            lines.append(f"{who} has nothing left to do")
-            break
-    else:
-        lines.append(f"which is {flat.actors[at].name} again")
-    return f"design {flat.design.name!r} deadlocks: " + "; ".join(lines)
 
 
 def _extend(

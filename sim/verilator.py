@@ -7,13 +7,9 @@ result.outputs["y"], result.cycles["y"], result.taps["q_a_y__b_x"].frames
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,30 +17,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwc.compiler.graph.errors import HwcError
 from hwc.hw.design import Design
 from hwc.hw.layout import Layout
-from hwc.hw.verilog import TOP, to_verilog
-from hwc.sim import toolchain
+from hwc.sim.model import SimulationError, build, tapped
 from hwc.sim.stalls import Stalls
 
 __all__ = ["Result", "Simulation", "SimulationError", "Tap", "compile"]
 
 Ints = NDArray[np.int64]
 
-HARNESS = Path(__file__).parent
-CFLAGS = ("-std=c++17", "-DVERILATOR=1")
-UNITY = 4_000_000
-"""Bytes of C++ that are compiled as one file, about: each file costs a second for its headers."""
-VERILATE = ("--cc", "--flatten", "--no-timing", "-O3", "--x-initial", "unique", "-Wno-lint")
 DRAIN = 64
 """Cycles that a run goes on after its last beat, to see whether one too many comes."""
-
-
-class SimulationError(HwcError):
-    """A design cannot be built, does not finish or breaks a rule of streams."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -143,7 +126,7 @@ class Simulation:
         taps = {}
         for i, name in enumerate(self.taps):
             stem = folder / f"tap{i}"
-            taps[name] = Tap(_frames(stem, _layout(design, name)), _cycles(stem))
+            taps[name] = Tap(_frames(stem, tapped(design, name)), _cycles(stem))
         return Result(outputs, cycles, taps)
 
 
@@ -172,24 +155,8 @@ def compile(
 
     Raises MissingTool, or SimulationError with the compiler's words.
     """
-    names = {edge.name for edge in design.edges}
-    if unknown := [name for name in taps if name not in names]:
-        raise SimulationError(f"no edge {unknown[0]!r} to tap; there are {sorted(names)}")
-    verilog = to_verilog(design)
-    files = {"top.v": verilog, "taps.vlt": _config(taps), "streams.cpp": _bindings(design, taps)}
-    directory = Path(directory).absolute()
-    runtime = _runtime(directory)
-    digest = _digest(*files.values(), runtime.name, *VERILATE, str(optimize))
-    place = Path(directory) / f"model-{digest}"
-    if not (place / "bench").exists():
-        workers = jobs or os.cpu_count() or 1
-        _build(place, lambda folder: _model(folder, files, runtime, optimize, workers))
-    return Simulation(design, place / "bench", tuple(taps), verilog)
-
-
-def _layout(design: Design, name: str) -> Layout:
-    edge = next(e for e in design.edges if e.name == name)
-    return design.layout(edge.dst, edge)
+    program, verilog = build(design, Path(directory), taps, optimize, jobs)
+    return Simulation(design, program, tuple(taps), verilog)
 
 
 def _cycles(stem: Path) -> Ints:
@@ -199,133 +166,3 @@ def _cycles(stem: Path) -> Ints:
 def _frames(stem: Path, layout: Layout) -> Ints:
     rows = np.fromfile(stem.with_suffix(".bin"), np.uint8).reshape(-1, -(-layout.width // 8))
     return layout.unpack_bytes(rows[: len(rows) // layout.beats * layout.beats])
-
-
-def mangle(name: str) -> str:
-    """A Verilog name as Verilator writes it in C++: a double underscore hides the second one."""
-    return name.replace("__", "___05F")
-
-
-def _config(taps: tuple[str, ...]) -> str:
-    lines = [
-        f'public_flat_rd -module "{TOP}.{name}" -var "{signal}"\n'
-        for name in taps
-        for signal in ("pop", "head")
-    ]
-    return "`verilator_config\n" + "".join(lines)
-
-
-def _bindings(design: Design, taps: tuple[str, ...]) -> str:
-    """The table of streams and taps, as the C++ that fills it in."""
-    lines = []
-    for kind, streams in (("input", design.inputs), ("output", design.outputs)):
-        for name, layout in streams.items():
-            port = f"top.{mangle(name + '_')}"
-            signals = f"{port}valid, {port}ready, {port}data"
-            lines.append(f'model->{kind}("{name}", {signals}, {layout.width});')
-    for name in taps:
-        pop, head = (f"root.{TOP}__DOT__{mangle(name)}__DOT__{s}" for s in ("pop", "head"))
-        lines.append(f"model->probe({pop}, {head}, {_layout(design, name).width});")
-    return "\n".join(
-        [
-            '#include "harness.h"',
-            '#include "Vtop.h"',
-            '#include "Vtop___024root.h"',
-            "std::unique_ptr<hwc::Model> hwc_open(VerilatedContext* context) {",
-            "    auto model = std::make_unique<hwc::Verilated<Vtop>>(context);",
-            "    [[maybe_unused]] auto& top = *model->top;",
-            "    [[maybe_unused]] auto& root = *top.rootp;",
-            *(f"    {line}" for line in lines),
-            "    return model;",
-            "}\n",
-        ]
-    )
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _runtime(directory: Path) -> Path:
-    """The harness and Verilator's own library, compiled once for all models of a directory."""
-    sources = [(HARNESS / name).read_text() for name in ("harness.h", "harness.cpp")]
-    version = toolchain.verilator_version()
-    place = directory / f"runtime-{_digest(*sources, version, *CFLAGS)}"
-    if not place.exists():
-        include = toolchain.verilator_root() / "include"
-        own = [include / f"verilated{part}.cpp" for part in ("", "_dpi", "_threads")]
-        _build(place, lambda folder: _objects(folder, [HARNESS / "harness.cpp", *own]))
-    return place
-
-
-def _objects(folder: Path, sources: list[Path]) -> None:
-    for source in sources:
-        _call([*_compiler(1), "-c", str(source), "-o", f"{source.stem}.o"], folder)
-
-
-def _compiler(optimize: int) -> list[str]:
-    include = toolchain.verilator_root() / "include"
-    paths = [HARNESS, include, include / "vltstd"]
-    return [str(toolchain.find("g++")), *CFLAGS, f"-O{optimize}", *(f"-I{path}" for path in paths)]
-
-
-def _model(folder: Path, files: Mapping[str, str], runtime: Path, optimize: int, jobs: int) -> None:
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    names = ["--top-module", TOP, "--prefix", "Vtop", "--Mdir", "obj"]
-    _call([str(toolchain.verilator()), *VERILATE, *names, "top.v", "taps.vlt"], folder)
-    # What Verilator calls slow runs once, at the start.
-    tasks = [(source, 0 if "Slow" in source else optimize) for source in _sources(folder / "obj")]
-    tasks.append(("../streams.cpp", 0))
-
-    def build(task: tuple[str, int]) -> None:
-        source, level = task
-        command = [*_compiler(level), "-I.", "-c", source, "-o", f"{Path(source).stem}.o"]
-        _call(command, folder / "obj")
-
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(build, tasks))
-    objects = [*runtime.glob("*.o"), *(folder / "obj").glob("*.o")]
-    _call([*_compiler(0), *sorted(map(str, objects)), "-o", "bench"], folder)
-    shutil.rmtree(folder / "obj")
-
-
-def _sources(folder: Path) -> list[str]:
-    """The model's C++ files, gathered into as few as :data:`UNITY` allows; slow ones apart."""
-    groups: list[tuple[bool, int, list[str]]] = []
-    for path in sorted(folder.glob("*.cpp"), key=lambda path: ("Slow" in path.name, path.name)):
-        slow, size = "Slow" in path.name, path.stat().st_size
-        if not groups or groups[-1][0] != slow or groups[-1][1] + size > UNITY:
-            groups.append((slow, 0, []))
-        groups[-1] = (slow, groups[-1][1] + size, [*groups[-1][2], path.name])
-    names = []
-    for k, (slow, _, parts) in enumerate(groups):
-        names.append(f"all{k}{'Slow' if slow else ''}.cpp")
-        (folder / names[-1]).write_text("".join(f'#include "{part}"\n' for part in parts))
-    return names
-
-
-def _build(place: Path, make: Callable[[Path], None]) -> None:
-    """Fill a folder next to ``place`` and rename it: an interrupted build leaves nothing there."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=place.parent))
-    try:
-        make(folder)
-        if not place.exists():
-            folder.rename(place)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _call(command: list[str], folder: Path) -> None:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=toolchain.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        words = (done.stderr or done.stdout).strip()[-2000:]
-        raise SimulationError(f"{Path(command[0]).name} failed: {words}")

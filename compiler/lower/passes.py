@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hwc.compiler.graph import Graph, expand
+from hwc.compiler.graph import GlobalMaxPool, GlobalSumPool, Graph, expand
 
 __all__ = ["PIPELINE", "Pass", "hardware"]
 
 Pass = Callable[[Graph], Graph]
 
+
+def windows(graph: Graph) -> Graph:
+    """:func:`expand`, but global pools stay: a running sum needs no window over the whole map."""
+    return expand(graph, keep=(GlobalSumPool, GlobalMaxPool))
+
+
 PIPELINE: tuple[Pass, ...] = (
-    expand,  # convolutions and pools as windows and products, which is what units compute
+    windows,  # convolutions and pools as windows and products, which is what units compute
 )
 
 

@@ -37,7 +37,7 @@ class Goal:
     def limits(self, budget: Resources) -> Cost:
         """Resources that may be used, in the order of :data:`RESOURCES`."""
         share = self.max_util
-        part = [share if isinstance(share, float) else share.get(r, 0.7) for r in RESOURCES]
+        part = [share.get(r, 0.7) if isinstance(share, Table) else share for r in RESOURCES]
         return tuple(f * getattr(budget, r) for f, r in zip(part, RESOURCES, strict=True))
 
 

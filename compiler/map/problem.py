@@ -142,8 +142,9 @@ class Problem:
         integrality[:binaries] = 1
         result = milp(
             weights,
-            constraints=LinearConstraint(matrix.tocsr(), low, high),
-            bounds=Bounds(0, np.array(alive, float)),
+            # The annotations of SciPy say float where its documentation says array.
+            constraints=LinearConstraint(matrix.tocsr(), low, high),  # pyright: ignore[reportArgumentType]
+            bounds=Bounds(0, np.array(alive, float)),  # pyright: ignore[reportArgumentType]
             integrality=integrality,
             options={"time_limit": 20.0, "mip_rel_gap": 0.005},
         )

@@ -55,7 +55,7 @@ class Block(NamedTuple):
 
     @property
     def passes(self) -> int:
-        """LUTs that only pass a wire or its inverse on to a carry chain; no synthesis counts them."""
+        """LUTs that only pass a wire or its inverse on to a carry chain; yosys counts none."""
         return sum(n == 1 for n in self._inputs())
 
     def _inputs(self) -> list[int]:
@@ -138,10 +138,10 @@ class Stage:
 class Plan:
     """How a heap becomes at most one bit a column, and what that takes.
 
-    ``luts``: LUT2 to LUT6. ``passes``: LUTs that only pass a wire on. ``bits``: registers for wires of the heap, over all cuts. ``waiting``:
-    per cut, the largest part of a column's products that is still to be computed, so that their
-    operands need registers. ``eighths``: worst path between registers; ``last``: path after the
-    last cut (0: the sum is plain wires).
+    ``luts``: LUT2 to LUT6. ``passes``: LUTs that only pass a wire on. ``bits``: registers for wires
+    of the heap, over all cuts. ``waiting``: per cut, the largest part of a column's products that
+    is still to be computed, so that their operands need registers. ``eighths``: worst path between
+    registers; ``last``: path after the last cut (0: the sum is plain wires).
     """
 
     stages: tuple[Stage, ...]

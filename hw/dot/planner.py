@@ -45,8 +45,8 @@ SHAPES_PER_STAGE = 12
 
 def _prices(direct: float) -> tuple[float, ...]:
     """Price per kind: what computing the bit costs alone, and what adding it will."""
-    alone = (0.45, 0.7, 1.0, 1.0, 9.0)
-    return (0.3, direct + 0.03, *(price + direct for price in alone), direct)
+    alone = (0.65, 0.5, 0.7, 0.7, 9.0)
+    return (0.1, direct + 0.02, *(price + direct for price in alone), direct)
 
 
 @dataclass

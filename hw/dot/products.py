@@ -9,7 +9,6 @@ The ways to make the rows, all exact:
 * Booth rows: a row for each two bits of w, with digits -2 to 2 (A. D. Booth 1951, in the radix-4
   form of O. L. MacSorley 1961), of five wires a bit: as many as fit in front of a carry chain.
 * Booth rows of x, likewise.
-* For four operand wires in all, one row that is a table of them.
 """
 
 from __future__ import annotations
@@ -64,11 +63,10 @@ def product_lanes(
     found = []
     if w.bipolar or _ternary(w):
         found.append(_selected(new(), x, w))
-    if not w.bipolar and (min(x.width, w.width) < 4 or max(x.width, w.width) < 6):
+    elif min(x.width, w.width) < 4 or max(x.width, w.width) < 6:
         found.append(_planes(new(), x, w))
-    if x.width + w.width <= 4 and not w.bipolar:
-        # The smallest product must not count where a mask is 0.
-        found.append(found[-1] if masked else _table(new(), x, w))
+    if _ternary(w) and x.width <= 2:
+        found.append(_planes(new(), x, w))
     if min(x.width, w.width) >= 4:
         found += [_booth(new(), x, w), _swap(_booth(new(), w, x))]
     return tuple(found)
@@ -169,29 +167,6 @@ def _planes(lane: _Lane, x: Number, w: Number) -> Lane:
 
         lane.add(j, (2,) * bits, minus, row)
     return lane.done()
-
-
-def _table(lane: _Lane, x: Number, w: Number) -> Lane:
-    """The product, counted from the smallest one, as a table of all operand wires."""
-    lo, hi = x.span(w)
-    bits = (hi - lo).bit_length()
-    size = x.width + w.width
-    table = 0
-    for code in range(1 << size):
-        a, b = _decoded(code & ((1 << x.width) - 1), x), _decoded(code >> x.width, w)
-        if lo <= a * b <= hi:
-            table |= (a * b - lo) << (bits * code)
-
-    def row(x: Value, w: Value, mask: Value) -> Value:
-        return Const(table, bits << size).word_select(Cat(x, w), bits)
-
-    lane.add(0, (size,) * bits, 0, row)
-    lane.constant += lo
-    return lane.done()
-
-
-def _decoded(code: int, n: Number) -> int:
-    return code - (1 << n.width) if n.signed and code >> (n.width - 1) else code
 
 
 def _booth(lane: _Lane, x: Number, w: Number) -> Lane:

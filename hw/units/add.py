@@ -75,7 +75,7 @@ class AddUnit(Unit):
         return tuple(out)
 
     @property
-    def _late(self) -> int:
+    def late(self) -> int:
         """Cycles through the products."""
         return max(0 if p is None else p.latency for p in self.products)
 
@@ -121,12 +121,12 @@ class AddUnit(Unit):
             takes={name: Mask.always() for name in self.inputs()},
             gives={"y": Mask.always()},
         )
-        return Schedule.single(nest, self._late + len(self.ranks))
+        return Schedule.single(nest, self.late + len(self.ranks))
 
     def resources(self) -> Resources:
         each = Resources.zero()
         for unit, x in zip(self.products, self.types, strict=True):
-            each += pipe_resources(x.width, self._late - (unit.latency if unit else 0))
+            each += pipe_resources(x.width, self.late - (unit.latency if unit else 0))
             each += unit.each() if unit else Resources.zero()
         row = self.terms
         for rank in self.ranks:
@@ -204,7 +204,7 @@ class _Path(Datapath):
         x = [beat.word_select(k, width) for k in range(layout.elements)]
         if layout.type.signed:
             x = [v.as_signed() for v in x]
-        late, name = unit._late, f"product_{port}"
+        late, name = unit.late, f"product_{port}"
         if one is not None:
             values = one.build(m, x, Const(0, 0), name)
             return [pipe(m, v, late - one.latency, f"{name}_{k}") for k, v in enumerate(values)]

@@ -54,8 +54,8 @@ def _mask(mask: Mask, nest: Nest) -> int:
 
 def _sum(sums: list[Sum], nests: tuple[Nest, ...], reach: int) -> tuple[int, int]:
     """Bits and LUTs of a running sum: an adder, and the choice of what to add."""
-    values = [s.over(n.loops) for s, n in zip(sums, nests, strict=True)]
-    lo, hi = min(int(v.min()) for v in values) - reach, max(int(v.max()) for v in values) + reach
+    ends = [_ends(s, n) for s, n in zip(sums, nests, strict=True)]
+    lo, hi = min(e[0] for e in ends) - reach, max(e[1] for e in ends) + reach
     width = max(1, (max(hi, -lo - 1)).bit_length() + (lo < 0))
     if lo == hi:
         return 0, 0
@@ -70,3 +70,14 @@ def _sum(sums: list[Sum], nests: tuple[Nest, ...], reach: int) -> tuple[int, int
             distinct = min(shape, len(steps) - 1)
             luts += lookup_luts(step_bits(counts[loop]), distinct)
     return width, luts
+
+
+def _ends(total: Sum, nest: Nest) -> tuple[int, int]:
+    """Smallest and largest value of a sum: every loop goes through its own rounds by itself."""
+    base, linear, rest = total.split(nest.loops)
+    lo = hi = base
+    for loop, count in nest.loops:
+        step, table = linear.get(loop, 0), rest.get(loop, (0,) * count)
+        values = [step * i + v for i, v in enumerate(table)]
+        lo, hi = lo + min(values), hi + max(values)
+    return lo, hi

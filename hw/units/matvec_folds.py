@@ -16,10 +16,12 @@ from hwc.hw.units.parts import distinct
 
 __all__ = ["folds"]
 
-LARGEST = 1 << 18
-"""Rough price in LUTs up to which folds are offered: beyond any part this is meant for."""
+LARGEST = 1 << 14
+"""Rough price in LUTs up to which folds are offered; a layer that takes more does not fit."""
 LUTROM = 1 << 14
 """Most LUTs that a table of weights in LUTs may take."""
+WIRED = 256
+"""Most products whose weights are wired into the logic: each sum then has a plan of its own."""
 PER_AXIS = 9
 """Degrees of parallelism tried along one axis."""
 
@@ -63,7 +65,10 @@ def folds(
     plain = MatVecPlan(op, x, act, MatVecFold(levels=levels))
     by_cycles: dict[int, list[_Choice]] = {}
     for fold in _shapes(plain):
-        choice = _choice(replace(plain, fold=fold))
+        shaped = replace(plain, fold=fold)
+        if shaped.words == 1 and shaped.outputs * shaped.lanes > WIRED and fold != plain.fold:
+            continue
+        choice = _choice(shaped)
         if choice.price <= LARGEST or fold == plain.fold:
             by_cycles.setdefault(choice.cycles, []).append(choice)
     counts = set(_sparse(sorted(by_cycles), max(2, limit * 2 // 5), max(by_cycles)))

@@ -13,15 +13,20 @@ from hwc.compiler.graph import Type
 from hwc.compiler.graph.pool import Reduction
 from hwc.hw.dot import ConstantDotSpec, Number
 from hwc.hw.resources import Resources
-from hwc.hw.units.parts import adder_levels, compare_levels, compare_luts, shape_of
+from hwc.hw.units.parts import adder_levels, compare_levels, shape_of
 
-__all__ = ["Reducer", "split"]
+__all__ = ["Reducer", "greater_luts", "split"]
 
 
 def split(beat: Value, type: Type, count: int) -> list[Value]:
     """The first ``count`` elements of a beat as numbers; bipolar ones stay the bit on the wire."""
     parts = [beat.word_select(i, type.width) for i in range(count)]
     return [part.as_signed() for part in parts] if type.signed else parts
+
+
+def greater_luts(width: int) -> int:
+    """LUTs of ``a > b`` for two variables of ``width`` bits, as yosys maps it."""
+    return -(-2 * width // 3)
 
 
 @dataclass(frozen=True)
@@ -114,14 +119,14 @@ class Reducer:
             ff += left * self.x.width
         if self.x.width == 1:
             return Resources(gates + -(-(self.lanes - 1) // 5), ff, 0, 0)
-        pair = compare_luts(self.x.width, False) + self.x.width
+        pair = greater_luts(self.x.width) + self.x.width
         return Resources(gates + (self.lanes - 1) * pair, ff, 0, 0)
 
     def step_luts(self) -> int:
         """Estimated LUTs of :meth:`merge`."""
         if self.kind == "sum":
             return self.y.width
-        return compare_luts(self.x.width, False) + self.x.width * (self.x.width > 1)
+        return greater_luts(self.x.width) + self.x.width * (self.x.width > 1)
 
     def tree(self, m: Module, x: Sequence[Value], last: ValueLike, name: str) -> Value:
         """What a step contributes; ``last`` says that only the first ``tail`` lanes count."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -17,8 +18,8 @@ from hwc.hw.resources import Resources
 from hwc.hw.schedule import Mask, Nest, Schedule, Sum
 from hwc.hw.unit import Datapath, Ints, Unit, UnitError, extremes
 from hwc.hw.units.control import control_resources
-from hwc.hw.units.parts import adder_levels, compare_levels, compare_luts, pipe, pipe_resources
-from hwc.hw.units.reducer import split
+from hwc.hw.units.parts import adder_levels, compare_levels, pipe, pipe_resources
+from hwc.hw.units.reducer import greater_luts, split
 
 __all__ = ["SelectUnit"]
 
@@ -86,20 +87,26 @@ class SelectUnit(Unit):
 
     def resources(self) -> Resources:
         value, index = self.x.width, self.outputs()["y"].type.width
-        lane = (self.lanes - 1).bit_length()
         total = control_resources(self.schedule())
         total += pipe_resources(index + 2, len(self.ranks) - 1)
-        for before, after in zip(self.ranks, self.ranks[1:], strict=False):
-            for n, (a, b) in enumerate(zip(before[::2], before[1::2], strict=False)):
-                total += self._merge_cost(a, b, after[n], value + lane)
-            total += Resources(0, sum(after) * (value + lane + 1), 0, 0)
+        tail = self.x.size % self.lanes > 0
+        for n, (before, after) in enumerate(pairwise(self.ranks), 1):
+            # Behind n ranks an index is at most n bits of the lane's number.
+            width = value + min(n, (self.lanes - 1).bit_length())
+            for k, (a, b) in enumerate(zip(before[::2], before[1::2], strict=False)):
+                total += self._merge_cost(a, b, after[k], width)
+            total += Resources(0, sum(after) * (width + tail), 0, 0)
         total += self._merge_cost(self.k, self.ranks[-1][0], self.k, value + index)
         return total + Resources(index * self.ranks[-1][0], self.k * (value + index + 1), 0, 0)
 
     def _merge_cost(self, a: int, b: int, kept: int, width: int) -> Resources:
-        compare = compare_luts(self.x.width, False)
-        terms = sum(min(r + 1, a) + min(r + 1, b) for r in range(kept))
-        return Resources(a * b * compare + terms * width // 2, 0, 0, 0)
+        """Comparators of all pairs, and for each place a choice of those who may take it."""
+        luts = a * b * greater_luts(self.x.width)
+        for place in range(kept):
+            picks = sum(0 <= place - i <= b for i in range(a))
+            picks += sum(0 <= place - j <= a for j in range(b))
+            luts += width * max(1, picks // 2)
+        return Resources(luts, 0, 0, 0)
 
     def levels(self) -> int:
         index = adder_levels(self.outputs()["y"].type.width)

@@ -29,8 +29,12 @@ class LineBuffer(Unit):
     Two processes. ``load`` writes input beats into banked row slots; it waits only for windows
     that still read what it would overwrite. ``emit`` gives one tile ``(1, pixels, groups, taps,
     lanes)`` per firing, in row-major order, as soon as the last pixel of its windows (and of its
-    channel step) is there. Rows take the slots in turn without a gap between frames.
-    Latency from an ``emit`` firing to its beat is ``schedule().latency["y"]``, 1 to 3 cycles.
+    channel step) is there; with shift registers, some firings at the start of each row only fill
+    them. Rows take the slots in turn without a gap between frames.
+
+    Latency from an ``emit`` firing to its beat: 1 cycle to read the memory, 1 more to add the slot
+    to the address where slots share a bank, 1 more if the multiplexers behind are too deep for a
+    cycle. A window is visible that much and two cycles after the transfer of its last pixel.
     """
 
     op: Window
@@ -43,7 +47,7 @@ class LineBuffer(Unit):
         kh, kw = self.op.kernel
         if fold.lanes not in (legal := list(legal_lanes(self.op, channels))):
             raise UnitError(
-                f"LineBuffer: lanes must divide the channels of a group, or the other way round, "
+                "LineBuffer: lanes must divide the channels of a group, or the other way round, "
                 f"got {fold.lanes} and {channels // self.op.groups}; legal: {legal}"
             )
         if fold.taps not in (1, kw, kh * kw):

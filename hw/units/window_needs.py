@@ -12,12 +12,13 @@ Tables = tuple[list[int], list[int]]
 def emit_needs(plan: WindowPlan) -> Tables:
     """Firings of the loader before a window is there, less the channel step: by oy, by ox.
 
-    Rows or columns that are all padding ask for nothing (their sum is never positive).
+    Windows that are all padding wait for the first row or column, so that no beat of a frame
+    leaves before the frame is there.
     """
     row = plan.in_beats * plan.chunks
-    rows = [max(plan.real_rows(oy), default=-1) * row for oy in range(plan.out_rows)]
+    rows = [max(plan.real_rows(oy), default=0) * row for oy in range(plan.out_rows)]
     columns = [
-        max((x // plan.fold.pixels_in for x in plan.real_columns(ox)), default=-1) * plan.chunks
+        max((x // plan.fold.pixels_in for x in plan.real_columns(ox)), default=0) * plan.chunks
         for ox in range(plan.counts["ox"])
     ]
     return rows, columns

@@ -81,6 +81,7 @@ class WindowPlan:
         self.top, _, pad_left, _ = op.padding
         self.span_rows = (kh - 1) * self.dh + 1
         self.span_columns = (kw - 1) * self.dw + 1
+        # Taps of an output beat.
         self.par_rows = kh if fold.taps == kh * kw else 1
         self.par_columns = kw if fold.taps in (kw, kh * kw) else 1
         # A walk along a row visits window positions; with shift registers, single columns.

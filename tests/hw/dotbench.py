@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Cat, ClockDomain, Module, Signal, Value
-from amaranth.sim import Simulator, SimulatorContext
+from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
 from hwc.hw.dot import ConstantDotSpec, DotSpec, Number, SumSpec
@@ -72,7 +73,7 @@ def simulate(specs: Sequence[Spec], stimuli: Sequence[Ints]) -> None:
     latencies = [spec.latency for spec in specs]
     cycles = max(len(want) + n for want, n in zip(wants, latencies, strict=True))
 
-    async def bench(ctx: SimulatorContext) -> None:
+    async def bench(ctx: Any) -> None:
         for cycle in range(cycles):
             for (operands, _), word in zip(ports, words, strict=True):
                 if cycle < len(word):

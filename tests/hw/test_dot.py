@@ -158,13 +158,13 @@ def test_refusals(make, message: str) -> None:
 def test_refuses_operands_that_do_not_fit() -> None:
     spec = DotSpec(U(2), S(3), 2, masked=1)
     x, w = [Signal(2), Signal(2)], [Signal(3), Signal(3)]
-    for args, message in (
-        ((x[:1], w, Signal()), "x needs 2 values of 2 bits, got 1 of"),
-        ((x, x, Signal()), r"w needs 2 values of 3 bits, got 2 of \[2\]"),
-        ((x, w), "mask needs 1 bits, got none"),
+    for a, b, mask, message in (
+        (x[:1], w, Signal(), "x needs 2 values of 2 bits, got 1 of"),
+        (x, x, Signal(), r"w needs 2 values of 3 bits, got 2 of \[2\]"),
+        (x, w, None, "mask needs 1 bits, got none"),
     ):
         with pytest.raises(DotError, match=message):
-            spec.build(used(), *args)
+            spec.build(used(), a, b, mask)
     with pytest.raises(DotError, match=r"values of \[2, 2\] bits are needed, got \[2\]"):
         SumSpec(((U(2), 1), (U(2), 1))).build(used(), [Signal(2)])
 

