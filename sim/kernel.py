@@ -258,6 +258,8 @@ def _advance(m, p, limit):
             m[frame + END] = m[p + TIME]
             m[frame + SHAPE] = m[p + DIGEST]
             m[p + FRAME] += 1
+        if m[p + LEFT] > 0:
+            break  # the queue that _room blames is used up now
     return m[p + DONE] > before
 
 

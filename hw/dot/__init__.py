@@ -2,7 +2,8 @@
 
 from hwc.hw.dot.accumulate import Accumulator
 from hwc.hw.dot.number import DotError, Number
+from hwc.hw.dot.pair import PairSpec
 from hwc.hw.dot.spec import DotSpec
 from hwc.hw.dot.tree import ConstantDotSpec, SumSpec
 
-__all__ = ["Accumulator", "ConstantDotSpec", "DotError", "DotSpec", "Number", "SumSpec"]
+__all__ = ["Accumulator", "ConstantDotSpec", "DotError", "DotSpec", "Number", "PairSpec", "SumSpec"]

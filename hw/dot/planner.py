@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hwc.hw.dot.heap import DIRECT, INVERTED, Block, Chain, Column, Plan, Stage
-from hwc.hw.dot.search import best_chain, finishing_chain
+from hwc.hw.dot.search import best_chain, finishing_chain, plain_adder
 
 __all__ = ["STRATEGIES", "Strategy", "cost", "plan"]
 
@@ -39,14 +39,17 @@ LADDER = (0.62, 0.7, 0.85, 1.05, 1.5, 3.0)
 """Prices of a plain bit: at the first only the best counters pay, at 1.05 a plain two-operand
 adder does, at the last anything that makes the heap smaller."""
 
+PATIENCE = 3
+"""Stages in a row that may leave as many bits as there were."""
+
 SHAPES_PER_STAGE = 12
 """Different chains in one stage; what they leave over waits for the next."""
 
 
 def _prices(direct: float) -> tuple[float, ...]:
     """Price per kind: what computing the bit costs alone, and what adding it will."""
-    alone = (0.65, 0.5, 0.7, 0.7, 9.0)
-    return (0.1, direct + 0.02, *(price + direct for price in alone), direct)
+    alone = (0.45, 0.7, 1.0, 1.0, 9.0)
+    return (0.3, direct + 0.03, *(price + direct for price in alone), direct)
 
 
 @dataclass
@@ -68,25 +71,34 @@ class _Planner:
     def run(self) -> Plan:
         """Stages until one chain can finish."""
         last = finishing_chain(self.heap)
+        fewest, idle = sum(map(sum, self.heap)), 0
         while last is None:
-            self.stage()
+            self.stage(forced=idle >= PATIENCE)
+            bits = sum(map(sum, self.heap))
+            idle = 0 if bits < fewest else idle + 1
+            fewest = min(bits, fewest)
             last = finishing_chain(self.heap)
         self.close(last)
         waiting = tuple(self.waiting)
         counts = (self.luts, self.passes, self.bits)
         return Plan(tuple(self.stages), *counts, waiting, self.worst, self.arrival)
 
-    def stage(self) -> None:
-        """One round of chains; bits that nobody takes wait for the next."""
+    def stage(self, forced: bool) -> None:
+        """One round of chains; bits that nobody takes wait for the next.
+
+        ``forced``: a plain adder of two bits a column, when greed has stopped to make progress.
+        """
         before = [list(bits) for bits in self.heap]
         after = [[0] * 8 for _ in self.heap]
         chains: list[tuple[Chain, int]] = []
         lazy = any(sum(bits[2:7]) for bits in self.heap)
         index = len(self.stages)
-        if lazy and (index == 0 or index >= self.strategy.patience):
+        if forced:
+            chains += self.take([(plain_adder(self.heap), 1)], after)
+        elif lazy and (index == 0 or index >= self.strategy.patience):
             part = self.strategy.seed if index == 0 else 1.0
             chains += self.take(self.seeds(part, False), after)
-        if index or not lazy:
+        if not forced and (index or not lazy):
             chains += self.greedy(after)
         if not chains:
             # Nothing fits: compute every waiting bit, so that all are plain wires.

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from hwc.hw.dot.heap import CONST, DIRECT, INVERTED, Block, Chain, Column, support
 
-__all__ = ["best_chain", "finishing_chain"]
+__all__ = ["best_chain", "finishing_chain", "plain_adder"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-CHAIN_PRICE = 0.1
+CHAIN_PRICE = 0.05
 """Of two plans alike, the one with fewer and longer chains wastes fewer carry positions."""
 
 
@@ -127,6 +127,23 @@ def _block(heap: Sequence[Column], column: int, shape: int) -> Block:
 
 def _pin(bits: Column) -> int:
     return DIRECT if bits[DIRECT] > 0 else CONST if bits[CONST] > 0 else -1
+
+
+def plain_adder(heap: Sequence[Column]) -> Chain:
+    """A chain of two bits a column, from the lowest column of several bits up.
+
+    One goes to a carry pin and the other through a LUT, so that plain wires become fewer and
+    whatever waits to be computed becomes a plain wire.
+    """
+    start = next(c for c in range(len(heap)) if sum(heap[c]) > 1)
+    blocks = []
+    for bits in heap[start:]:
+        left, pin = list(bits), _pin(bits)
+        if pin >= 0:
+            left[pin] -= 1
+        found = [kind for kind in (DIRECT, INVERTED, *range(2, 6), CONST) if left[kind]]
+        blocks.append(Block(tuple(found[:1]), (), (pin,)))
+    return Chain(start, -1, tuple(blocks))
 
 
 def finishing_chain(heap: Sequence[Column]) -> Chain | None:

@@ -17,8 +17,9 @@ from hwc.hw.resources import Resources
 from hwc.hw.schedule import Mask, Nest, Schedule
 from hwc.hw.unit import Datapath, Unit, UnitError
 from hwc.hw.units.control import control_resources
-from hwc.hw.units.multiply import Product, Style, product
+from hwc.hw.units.multiply import LUTS_A_DSP, DspProduct, Style
 from hwc.hw.units.parts import adder_levels, pipe, pipe_resources, shape_of
+from hwc.hw.units.reducer import split
 
 __all__ = ["AddUnit"]
 
@@ -41,12 +42,22 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Leaf:
+    """One summand of the tree: an input shifted left, or (``shift`` is None) all of its product."""
+
+    port: int
+    shift: int | None
+    term: Term
+
+
+@dataclass(frozen=True)
 class AddUnit(Unit):
     """Graph op ``Add``: beats of ports ``x0``, ``x1`` ... (same shape and tile) to port ``y``.
 
-    A firing takes one beat from every port. Powers of two are wiring, other multipliers are shifts
-    and adders or a DSP block, whichever is cheaper (``style``); then a tree of two-input adders
-    with a register each. Latency: the slowest product and one cycle per rank of the tree.
+    A firing takes one beat from every port. A multiplier is a few shifted copies of its input, or
+    a DSP block where those would take more than ``LUTS_A_DSP`` LUTs (``style`` decides otherwise);
+    then a tree of two-input adders with a register each. A bipolar input times anything is wiring.
+    Latency: the slowest DSP block and one cycle per rank of the tree.
     """
 
     op: Add
@@ -60,40 +71,56 @@ class AddUnit(Unit):
             raise UnitError(f"AddUnit: the op is Add, not {type(self.op).__name__}")
         self.op.infer(*self.types)
         _ = self.inputs(), self.products
+        if self.levels() > self.max_levels:
+            raise UnitError(
+                f"AddUnit: an adder of {self.outputs()['y'].type.width} bits takes "
+                f"{self.levels()} levels, but max_levels is {self.max_levels}"
+            )
 
     @cached_property
-    def products(self) -> tuple[Product | None, ...]:
-        """What multiplies each input by the absolute value of its multiplier; None for wires."""
-        out: list[Product | None] = []
-        levels = self.max_levels - 1
-        for factor, x in zip(self.op.multipliers, self.types, strict=True):
-            size = abs(factor)
-            wires = x.bipolar or size & (size - 1) == 0
-            lane = ((size, 0),)
-            one = None if wires else product(Number.of(x), (lane,), self.style, levels)
-            out.append(one)
-        return tuple(out)
+    def products(self) -> tuple[DspProduct | None, ...]:
+        """The DSP block of each input that has one."""
+        return tuple(map(self._dsp, self.op.multipliers, self.types))
+
+    def _dsp(self, factor: int, x: Type) -> DspProduct | None:
+        size = abs(factor)
+        copies = len(signed_digits(size))
+        if self.style == "lut" or x.bipolar or copies <= 1:
+            return None
+        block = DspProduct(Number.of(x), (((size, 0),),), self.max_levels)
+        luts = (copies - 1) * (x.width + size.bit_length())
+        if self.style == "auto" and (luts <= LUTS_A_DSP * block.blocks or not block.possible):
+            return None
+        if not block.possible:
+            raise UnitError(f"AddUnit: multiplier {factor} does not fit a DSP block; use 'lut'")
+        return block
 
     @property
     def late(self) -> int:
-        """Cycles through the products."""
+        """Cycles through the DSP blocks."""
         return max(0 if p is None else p.latency for p in self.products)
 
     @cached_property
-    def terms(self) -> tuple[Term, ...]:
-        """What goes into the tree; inputs times 0 do not."""
-        out: list[Term] = []
-        for factor, x in zip(self.op.multipliers, self.types, strict=True):
-            if factor:
-                size = abs(factor)
-                out.append(Term(Number(size * x.lo, size * x.hi), factor < 0))
+    def leaves(self) -> tuple[Leaf, ...]:
+        """What goes into the tree."""
+        out: list[Leaf] = []
+        for port, (factor, x) in enumerate(zip(self.op.multipliers, self.types, strict=True)):
+            size = abs(factor)
+            if x.bipolar and factor:
+                out.append(Leaf(port, None, Term(Number(-size, size), False)))
+            elif self.products[port] is not None:
+                out.append(Leaf(port, None, Term(Number(size * x.lo, size * x.hi), factor < 0)))
+            else:
+                for shift, sign in signed_digits(factor):
+                    number = Number(x.lo << shift, x.hi << shift)
+                    out.append(Leaf(port, shift, Term(number, sign < 0)))
         return tuple(out)
 
     @cached_property
     def ranks(self) -> tuple[tuple[Term, ...], ...]:
         """What comes out of each rank of adders."""
         out: list[tuple[Term, ...]] = []
-        row = self.terms
+        row = tuple(leaf.term for leaf in self.leaves)
         while len(row) > 1 or (row and row[0].negative):
             if len(row) == 1:
                 zero = Term(Number(0, 0), False)
@@ -125,21 +152,24 @@ class AddUnit(Unit):
 
     def resources(self) -> Resources:
         each = Resources.zero()
-        for unit, x in zip(self.products, self.types, strict=True):
-            each += pipe_resources(x.width, self.late - (unit.latency if unit else 0))
-            each += unit.each() if unit else Resources.zero()
-        row = self.terms
+        for block, x in zip(self.products, self.types, strict=True):
+            each += pipe_resources(x.width, self.late) if block is None else block.each()
+        before = len(self.leaves)
         for rank in self.ranks:
             width = sum(t.number.width for t in rank)
-            kept = rank[-1].number.width if len(row) > 1 and len(row) % 2 else 0
+            kept = rank[-1].number.width if before > 1 and before % 2 else 0
             each += Resources(width - kept, width, 0, 0)
-            row = rank
+            before = len(rank)
         return control_resources(self.schedule()) + each * math.prod(self.tile)
 
     def levels(self) -> int:
-        front = 1 + adder_levels(self.terms[0].number.width if self.terms else 1)
-        ranks = [adder_levels(t.number.width) for rank in self.ranks for t in rank]
-        return math.ceil(max([front, *ranks, *(1 + p.worst_levels for p in self.products if p)]))
+        # The first rank reads the queues in front.
+        ranks = [
+            adder_levels(t.number.width) + (n == 0 and self.late == 0)
+            for n, rank in enumerate(self.ranks)
+            for t in rank
+        ]
+        return math.ceil(max(ranks, default=1))
 
     def component(self) -> Datapath:
         return _Path(self)
@@ -176,6 +206,23 @@ class AddUnit(Unit):
         yield cls(Add((23, -171)), (s8.with_shape((5,)), u4.with_shape((5,))), (2,), "dsp")
 
 
+def signed_digits(number: int) -> list[tuple[int, int]]:
+    """``number`` as a sum of ``sign << shift``, no two neighbouring shifts: the fewest there are.
+
+    The canonical signed digits of Reitwiesner (1960).
+    """
+    sign, rest, shift = (1 if number > 0 else -1), abs(number), 0
+    out: list[tuple[int, int]] = []
+    while rest:
+        if rest & 1:
+            digit = 2 - (rest & 3)
+            out.append((shift, sign * digit))
+            rest -= digit
+        rest >>= 1
+        shift += 1
+    return out
+
+
 class _Path(Datapath):
     """Per element of a beat: products, then the tree."""
 
@@ -186,7 +233,7 @@ class _Path(Datapath):
     def elaborate(self, platform: object) -> Module:
         m, unit = Module(), self.unit
         y = unit.outputs()["y"]
-        columns = [self._products(m, i) for i, f in enumerate(unit.op.multipliers) if f]
+        columns = [self._column(m, n, leaf) for n, leaf in enumerate(unit.leaves)]
         parts: list[Value] = []
         for k in range(y.elements):
             total = self._tree(m, [column[k] for column in columns], k)
@@ -196,26 +243,28 @@ class _Path(Datapath):
         m.d.comb += self.y["y"].eq(Cat(*parts))
         return m
 
-    def _products(self, m: Module, port: int) -> list[Value]:
-        """The beat of a port, each element times the size of the multiplier."""
-        unit, layout = self.unit, self.unit.inputs()[f"x{port}"]
-        size, one = abs(unit.op.multipliers[port]), unit.products[port]
-        beat, width = self.x[f"x{port}"], layout.type.width
-        x = [beat.word_select(k, width) for k in range(layout.elements)]
-        if layout.type.signed:
-            x = [v.as_signed() for v in x]
-        late, name = unit.late, f"product_{port}"
-        if one is not None:
-            values = one.build(m, x, Const(0, 0), name)
-            return [pipe(m, v, late - one.latency, f"{name}_{k}") for k, v in enumerate(values)]
-        x = [pipe(m, v, late, f"{name}_{k}") for k, v in enumerate(x)]
-        if layout.type.bipolar:
-            return [Mux(v, Const(size), Const(-size)) for v in x]
-        return [v << (size.bit_length() - 1) for v in x]
+    def _column(self, m: Module, number: int, leaf: Leaf) -> list[Value]:
+        """One summand of every element of a beat."""
+        unit, layout = self.unit, self.unit.inputs()[f"x{leaf.port}"]
+        x = split(self.x[f"x{leaf.port}"], layout.type, layout.elements)
+        name = f"leaf_{number}"
+        block = unit.products[leaf.port]
+        if block is not None:
+            values = block.build(m, x, Const(0, 0), name)
+            late = unit.late - block.latency
+            return [pipe(m, v, late, f"{name}_late_{k}") for k, v in enumerate(values)]
+        values = [pipe(m, v, unit.late, f"{name}_late_{k}") for k, v in enumerate(x)]
+        if leaf.shift is None:
+            factor = unit.op.multipliers[leaf.port]
+            return [Mux(v, Const(factor), Const(-factor)) for v in values]
+        return [v << leaf.shift for v in values]
 
     def _tree(self, m: Module, values: Sequence[Value], element: int) -> Value:
         """The sum of one element."""
-        unit, row = self.unit, list(zip(values, self.unit.terms, strict=True))
+        unit, row = (
+            self.unit,
+            list(zip(values, (leaf.term for leaf in self.unit.leaves), strict=True)),
+        )
         for n, rank in enumerate(unit.ranks):
             if len(row) == 1:
                 row.insert(0, (Const(0), Term(Number(0, 0), False)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 import hwc.hw.units
 from hwc.compiler.graph import run
+from hwc.compiler.graph.errors import HwcError
 from hwc.hw.design import Design, Edge
 from hwc.hw.unit import Unit
 from hwc.sim.check import Verified, verify
@@ -109,13 +111,18 @@ class Trial:
         reset_at: int | None = None,
         seed: int = 0,
     ) -> Verified:
-        """Values equal the reference and cycles the timing engine, or VerificationError."""
-        return verify(
-            simulation,
-            self.frames,
-            self.expected,
-            stalls=stalls,
-            timer=timer,
-            reset_at=reset_at,
-            seed=seed,
-        )
+        """Values equal the reference and cycles the timing engine, or an error that names the unit."""
+        try:
+            return verify(
+                simulation,
+                self.frames,
+                self.expected,
+                stalls=stalls,
+                timer=timer,
+                reset_at=reset_at,
+                seed=seed,
+            )
+        except HwcError as error:
+            for k in sorted({int(k) for k in re.findall(r"\bu(\d+)_", str(error))}):
+                error.add_note(f"u{k} is {self.units[k]!r}")
+            raise

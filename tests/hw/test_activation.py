@@ -80,6 +80,26 @@ def test_roundings_at_every_tie(rounding: str, ends: tuple[int, int]) -> None:
     check(sweep(op, -66, 67, 4, 2), batch=2)
 
 
+@pytest.mark.parametrize("rounding", ["half_even", "half_up", "floor"])
+@pytest.mark.parametrize(("lo", "hi"), [(-33, 34), (-36, 39), (-35, 36)])
+def test_saturation_of_a_single_code(rounding: str, lo: int, hi: int) -> None:
+    """One code beyond each limit is enough to need it."""
+    wide = Requant([1], [0], 2, -100, 100, rounding)  # pyright: ignore[reportArgumentType]
+    ends = wide.reference(np.array([[lo], [hi]]))
+    low, high = int(ends.min()), int(ends.max())
+    for limits in ((low + 1, high - 1), (low, high), (low - 1, high + 1), (high + 1, high + 9)):
+        op = Requant([1], [0], 2, *limits, rounding)  # pyright: ignore[reportArgumentType]
+        check(sweep(op, lo, hi, 1), batch=2, stall=0)
+
+
+@pytest.mark.parametrize("form", ["parallel", "search"])
+def test_constants_that_all_channels_share(form: str) -> None:
+    check(sweep(MultiThreshold([[-20, 0, 3, 9]], (True,)), -30, 30, 3, 2, form=form), batch=2)
+    signs = Activation(MultiThreshold([[1]]), Type((8,), -1, 1, True), (2,), form=form)  # pyright: ignore
+    check(signs, batch=4)
+    check(Activation(Requant([3], [1], 1, -2, 2), Type((8,), -1, 1, True), (2,)), batch=4)
+
+
 @pytest.mark.parametrize("style", ["auto", "lut", "dsp"])
 @pytest.mark.parametrize("tile", [1, 3])
 def test_requantization_in_all_styles(style: str, tile: int) -> None:

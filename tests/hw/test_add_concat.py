@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from hwc.compiler.graph import Add, Concat, GraphError, Type
 from hwc.hw.unit import UnitError
-from hwc.hw.units.add import AddUnit
+from hwc.hw.units.add import AddUnit, signed_digits
 from hwc.hw.units.concat import ConcatUnit
 
 from .solo import check, firings, interval
@@ -47,6 +49,26 @@ def test_plain_residual_is_one_adder() -> None:
     assert unit.resources().lut < 4 * 5 + 30
     wide = AddUnit(Add((1, 54321)), types, (1, 1, 1), "dsp")
     assert wide.resources().dsp == 1
+
+
+def test_signed_digits() -> None:
+    for number in (*range(-70, 70), 54321, -40503):
+        digits = signed_digits(number)
+        assert sum(sign << shift for shift, sign in digits) == number
+        shifts = [shift for shift, _ in digits]
+        assert all(b - a > 1 for a, b in pairwise(shifts))
+
+
+def test_dear_multipliers_go_to_dsp_blocks() -> None:
+    types = (Type((8,), -128, 127), Type((8,), -128, 127))
+    both = Add((5, 54321))
+    assert AddUnit(both, types, (2,)).resources().dsp == 2
+    assert AddUnit(both, types, (2,), "lut").resources().dsp == 0
+    assert AddUnit(both, types, (2,), "dsp").resources().dsp == 4
+    with pytest.raises(UnitError, match="multiplier 1000000000 does not fit a DSP block"):
+        AddUnit(Add((5, 1_000_000_000)), types, (2,), "dsp")
+    with pytest.raises(UnitError, match="takes 4 levels, but max_levels is 3"):
+        AddUnit(both, types, (2,), "lut", 3)
 
 
 def test_add_refuses_what_does_not_fit() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from amaranth.hdl import Module, Signal, Value
 
-from hwc.hw.dot import Accumulator, ConstantDotSpec, DotSpec, Number, SumSpec
+from hwc.hw.dot import Accumulator, ConstantDotSpec, DotSpec, Number, PairSpec, SumSpec
 from hwc.sim.synth import Synthesis, synthesize_module
 
 from .dotbench import Spec, numbers
@@ -68,3 +68,19 @@ def test_accumulator_takes_a_lut_a_bit() -> None:
     m.d.comb += out.eq(total)
     found = synthesize_module(m, [value, first, valid, out])
     assert (found.lut, found.ff, found.levels) == (20, 20, accumulator.worst_levels)
+
+
+@pytest.mark.parametrize("w", [Number(-127, 127), S(8)], ids=str)
+def test_pair_takes_one_block_for_two_products(w: Number) -> None:
+    spec = PairSpec(U(8), w, 5)
+    m = Module()
+    x, u, v = ([Signal(8, name=f"{k}{i}") for i in range(5)] for k in "xuv")
+    sums = spec.build(m, x, u, v)
+    outs = [Signal(total.shape(), name=f"o{k}") for k, total in enumerate(sums)]
+    m.d.comb += [out.eq(total) for out, total in zip(outs, sums, strict=True)]
+    found, want = synthesize_module(m, [*x, *u, *v, *outs]), spec.resources()
+    print(f"{spec}: estimated {want}, yosys {found.resources()}, levels {found.levels}")
+    assert found.dsp == want.dsp == 5
+    assert abs(found.lut - want.lut) <= max(2, 0.15 * found.lut)
+    assert abs(found.ff - want.ff) <= max(4, 0.25 * found.ff)
+    assert found.levels <= spec.worst_levels
