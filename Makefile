@@ -19,7 +19,7 @@ DEMO := build/demo
 
 help:
 	@echo "make demo        train a small network on MNIST and build a verified accelerator of it"
-	@echo "make test        lint, types, the default tests, then the slow ones"
+	@echo "make test        lint, types and the default tests; what CI runs"
 	@echo "make test-fast   the default tests"
 	@echo "make slow        the slow tests (whole networks, synthesis)"
 	@echo "make lint        ruff check and ruff format --check"
@@ -61,7 +61,7 @@ demo: env
 	@echo "Accelerator bundle   $(DEMO)/bundle"
 	@echo "Report               $(DEMO)/bundle/report.json"
 
-test: lint types test-fast slow
+test: lint types test-fast
 
 test-fast: env
 	$(PYTEST)

@@ -111,7 +111,7 @@ class Trial:
         reset_at: int | None = None,
         seed: int = 0,
     ) -> Verified:
-        """Values equal the reference and cycles the timing engine, or an error that names the unit."""
+        """Values equal the reference, cycles the timing engine; an error names the unit."""
         try:
             return verify(
                 simulation,
