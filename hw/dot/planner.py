@@ -48,8 +48,8 @@ SHAPES_PER_STAGE = 12
 
 def _prices(direct: float) -> tuple[float, ...]:
     """Price per kind: what computing the bit costs alone, and what adding it will."""
-    alone = (0.45, 0.7, 1.0, 1.0, 9.0)
-    return (0.3, direct + 0.03, *(price + direct for price in alone), direct)
+    alone = (0.65, 0.5, 0.7, 0.7, 9.0)
+    return (0.3, direct + 0.02, *(price + direct for price in alone), direct)
 
 
 @dataclass
@@ -101,8 +101,8 @@ class _Planner:
         if not forced and (index or not lazy):
             chains += self.greedy(after)
         if not chains:
-            # Nothing fits: compute every waiting bit, so that all are plain wires.
-            chains += self.take(self.seeds(1.0, True), after)
+            # Nothing fits: compute every waiting bit, so that all are plain wires, or just add.
+            chains += self.take(self.seeds(1.0, True) or [(plain_adder(self.heap), 1)], after)
         self.push(chains, before, after)
 
     def greedy(self, after: list[Column]) -> list[tuple[Chain, int]]:

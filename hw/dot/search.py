@@ -19,7 +19,7 @@ __all__ = ["best_chain", "finishing_chain", "plain_adder"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-CHAIN_PRICE = 0.05
+CHAIN_PRICE = 0.1
 """Of two plans alike, the one with fewer and longer chains wastes fewer carry positions."""
 
 

@@ -66,7 +66,8 @@ class MatVec(Unit):
         _ = self.plan.sum
         self.plan.check()
         _ = self.plan.layout, self.plan.spec
-        _ = None if self.fold.memory == "wired" else self.plan.dot
+        if self.fold.memory != "wired":
+            _ = self.plan.dot, self.plan.pair
 
     @cached_property
     def plan(self) -> MatVecPlan:

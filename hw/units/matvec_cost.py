@@ -17,7 +17,7 @@ def plan_levels(plan: MatVecPlan) -> float:
     if plan.fold.memory == "wired":
         paths += [dot.worst_levels for dot in plan.wired]
     else:
-        paths.append(plan.dot.worst_levels)
+        paths.append(plan.dot.worst_levels if plan.pair is None else plan.pair.worst_levels)
     if plan.registered:
         paths.append(adder_levels(plan.acc.width))
     if plan.spec is not None:
@@ -44,6 +44,14 @@ def _fetch(plan: MatVecPlan) -> Resources:
 
 def _dots(plan: MatVecPlan) -> Resources:
     pixels = plan.fold.pixels
+    if plan.pair is not None:
+        pairs, odd = divmod(plan.fold.outs, 2)
+        each = plan.pair.resources() * pairs
+        if odd:
+            each += plan.dot.resources()
+            waits = plan.dot_latency - plan.dot.latency
+            each += pipe_resources(plan.dot.result.width, waits)
+        return each * (pixels * plan.fold.groups)
     if plan.fold.memory != "wired":
         return plan.dot.resources() * (pixels * plan.outputs)
     total = Resources.zero()

@@ -103,6 +103,7 @@ def _integer_cases(rng: np.random.Generator) -> Iterator[Case]:
     act = _requant(op, x, rng)
     yield op, x, act, MatVecFold(lanes=4, outs=2, style="dsp", memory="bram")
     yield op, x, act, MatVecFold(pixels=2, lanes=1, outs=3, style="lut", act_style="dsp")
+    yield op, x, act, MatVecFold(lanes=5, outs=3, style="pair")
     yield op, x, act, MatVecFold(lanes=9, outs=4, memory="wired")
     yield op, x, None, MatVecFold(lanes=3, outs=3, style="lut", levels=4)
     ternary = MatMul(Ternary(rng.integers(-1, 2, (5, 14))))

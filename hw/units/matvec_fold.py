@@ -17,6 +17,7 @@ __all__ = ["Geometry", "MatVecFold", "ProductOp"]
 ProductOp = MatMul | GroupedMatMul
 Memory = Literal["bram", "lutrom", "wired"]
 Order = Literal["output", "input"]
+DotStyle = Literal["auto", "lut", "dsp", "pair"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class MatVecFold:
     if a single firing does all the products of its pixels. ``order``: "output" finishes an output
     before the next one and replays the inputs from a buffer; "input" uses an input for all outputs
     before the next one and keeps all partial sums in a memory. ``style``: products in LUTs, in DSP
-    blocks or whatever is cheaper; ``act_style`` the same for the multiplier of a requantization.
-    ``levels``: LUT and carry levels between registers.
+    blocks, for two outputs in each DSP block ("pair"), or whatever is cheaper; ``act_style`` the
+    same for the multiplier of a requantization. ``levels``: LUT and carry levels between registers.
     """
 
     pixels: int = 1
@@ -42,7 +43,7 @@ class MatVecFold:
     lanes: int = 1
     outs: int = 1
     memory: Memory = "lutrom"
-    style: Style = "auto"
+    style: DotStyle = "auto"
     order: Order = "output"
     act_style: Style = "auto"
     levels: int = 6
@@ -122,11 +123,13 @@ class Geometry:
         if f.memory not in memories:
             why = f"{self.words} weight words per pixel"
             self._refuse("memory", f"{' or '.join(map(repr, memories))} with {why}")
-        styles = ("auto", "lut") if f.memory == "wired" else ("auto", "lut", "dsp")
+        styles = ("auto", "lut") if f.memory == "wired" else ("auto", "lut", "dsp", "pair")
         styled = ("act_style", ("auto", "lut", "dsp"))
         for name, legal in (("style", styles), ("order", ("output", "input")), styled):
             if getattr(f, name) not in legal:
                 self._refuse(name, f"{' or '.join(map(repr, legal))} with memory={f.memory!r}")
+        if f.style == "pair" and f.outs < 2:
+            self._refuse("style", "'auto', 'lut' or 'dsp' with outs=1")
         if f.levels < 3:
             self._refuse("levels", "at least 3")
 

@@ -9,8 +9,9 @@ from itertools import zip_longest
 
 from hwc.compiler.graph import MultiThreshold, Requant, Type
 from hwc.hw.dot.dsp import fits_dsp
+from hwc.hw.dot.pair import fits_pair
 from hwc.hw.memory import bram18, lutrom
-from hwc.hw.units.matvec_fold import MatVecFold, ProductOp
+from hwc.hw.units.matvec_fold import DotStyle, MatVecFold, ProductOp
 from hwc.hw.units.matvec_plan import MatVecPlan
 from hwc.hw.units.parts import distinct
 
@@ -20,8 +21,9 @@ LARGEST = 1 << 14
 """Rough price in LUTs up to which folds are offered; a layer that takes more does not fit."""
 LUTROM = 1 << 14
 """Most LUTs that a table of weights in LUTs may take."""
-WIRED = 256
-"""Most products whose weights are wired into the logic: each sum then has a plan of its own."""
+WIRED = 1 << 12
+"""Most products whose weights are wired into the logic: each sum then has a plan of its own, and
+planning takes about 0.2 ms a product."""
 PER_AXIS = 9
 """Degrees of parallelism tried along one axis."""
 
@@ -31,8 +33,9 @@ def _sparse(values: list[int], keep: int, of: int) -> list[int]:
     if len(values) <= keep:
         return values
     picked = {values[0], values[-1]}
+    span = math.log(values[-1] / values[0])
     for i in range(1, keep - 1):
-        want = math.log(values[-1]) * i / (keep - 1)
+        want = math.log(values[0]) + span * i / (keep - 1)
         # A divisor wins over a neighbour within a factor of 1.3.
         off = {v: abs(math.log(v) - want) for v in values}
         near = [v for v in values if off[v] < 0.26] or values
@@ -140,9 +143,12 @@ def _variants(plan: MatVecPlan) -> Iterator[MatVecFold]:
     if plan.words > 16 or not memories:
         # A block RAM that is mostly empty comes last.
         memories.insert(0 if luts > 200 * blocks else 1, "bram")
-    styles = ("auto",)
-    if fits_dsp(plan.dot.x, plan.dot.w):
-        styles = ("dsp", "lut") if plan.dot.uses_dsp else ("lut", "dsp")
+    dot = plan.dot
+    styles: list[DotStyle] = ["auto"]
+    if fits_dsp(dot.x, dot.w):
+        styles = ["dsp", "lut"] if dot.uses_dsp else ["lut", "dsp"]
+    if fits_pair(dot.x, dot.w) and f.outs > 1 and min(dot.x.width, dot.w.width) >= 4:
+        styles.insert(1, "pair")
     for memory in memories:
         for style in styles:
             yield replace(f, memory=memory, style=style)

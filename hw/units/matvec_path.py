@@ -104,9 +104,27 @@ class MatVecPath(Datapath):
             return out
         weights, mask = self._weights(m), self._mask(m)
         for i, groups in enumerate(pixels):
-            for n, w in enumerate(weights):
-                out.append(plan.dot.build(m, groups[n // f.outs], w, mask, name=f"dot_{i}_{n}"))
+            for g, x_g in enumerate(groups):
+                mine = weights[g * f.outs : (g + 1) * f.outs]
+                out += self._group(m, x_g, mine, mask, f"dot_{i}_{g}")
         return out
+
+    def _group(
+        self, m: Module, x: list[Value], w: list[list[Value]], mask: Value | None, name: str
+    ) -> list[Value]:
+        """Sums of one pixel and group, all at the same time."""
+        plan, out = self.plan, list[tuple[Value, int]]()
+        pairs = 0 if plan.pair is None else len(w) // 2
+        if plan.pair is not None:
+            for n in range(pairs):
+                both = plan.pair.build(m, x, w[2 * n], w[2 * n + 1], f"{name}_{2 * n}")
+                out += [(value, plan.pair.latency) for value in both]
+        for n in range(2 * pairs, len(w)):
+            out.append((plan.dot.build(m, x, w[n], mask, f"{name}_{n}"), plan.dot.latency))
+        return [
+            pipe(m, value, plan.dot_latency - latency, f"{name}_{n}_late")
+            for n, (value, latency) in enumerate(out)
+        ]
 
     def _weights(self, m: Module) -> list[list[Value]]:
         """Per output, weights in the order of ``plan.positions``, at cycle ``fetch``."""

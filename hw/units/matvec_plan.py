@@ -14,7 +14,7 @@ from hwc.compiler.graph import (
     Type,
     Weights,
 )
-from hwc.hw.dot import ConstantDotSpec, DotSpec, Number
+from hwc.hw.dot import ConstantDotSpec, DotSpec, Number, PairSpec
 from hwc.hw.layout import Layout
 from hwc.hw.queue import Form, queue_form
 from hwc.hw.schedule import Mask, Nest, Schedule, Sum
@@ -109,7 +109,15 @@ class MatVecPlan(Geometry):
         x, w, f = Number.of(self.x), Number.of(self.w), self.fold
         if self.cleared:
             x = Number(min(x.lo, 0), max(x.hi, 0))
-        return DotSpec(x, w, self.lanes, f.style, f.levels, self.popcount, self.masked)
+        style = "auto" if f.style == "pair" else f.style
+        return DotSpec(x, w, self.lanes, style, f.levels, self.popcount, self.masked)
+
+    @cached_property
+    def pair(self) -> PairSpec | None:
+        """The sums of products of two outputs; an odd last one is left to ``dot``."""
+        if self.fold.style != "pair":
+            return None
+        return PairSpec(self.dot.x, self.dot.w, self.lanes, self.fold.levels)
 
     @cached_property
     def wired(self) -> tuple[ConstantDotSpec, ...]:
@@ -125,7 +133,9 @@ class MatVecPlan(Geometry):
         """Cycles of the slowest dot product."""
         if self.fold.memory == "wired":
             return max(dot.latency for dot in self.wired)
-        return self.dot.latency
+        if self.pair is None:
+            return self.dot.latency
+        return max(self.pair.latency, self.dot.latency if self.fold.outs % 2 else 0)
 
     @property
     def rom(self) -> Rom:

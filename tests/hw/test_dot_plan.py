@@ -51,3 +51,10 @@ def test_two_rows_finish_as_one_adder() -> None:
     assert chain is not None
     assert (chain.start, chain.luts, chain.passes) == (1, 6, 0)
     assert finishing_chain([[0] * 7 + [9]] * 4) is None
+
+
+def test_where_no_counter_pays_a_plain_adder_goes_on() -> None:
+    """A column of two bits and a constant between columns of one and a constant."""
+    heap = [[1, *[0] * 6, 1], [1, *[0] * 6, 2], *([1, *[0] * 6, 1] for _ in range(3)), [0] * 8]
+    for strategy in STRATEGIES:
+        assert len(plan(heap, 6, strategy).stages) <= 3

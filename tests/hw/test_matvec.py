@@ -145,6 +145,17 @@ def _dot(spec: DotSpec, x: Ints, w: Ints) -> list[int]:
     return got
 
 
+@pytest.mark.parametrize("outs", [2, 3, 5])
+@pytest.mark.parametrize("order", ["output", "input"])
+def test_two_outputs_in_a_block(outs: int, order: str) -> None:
+    """An odd last output goes alone, and all arrive together."""
+    op, x = GroupedMatMul(dense((1, 5, 2, 7), -127, 127)), Type((3, 1, 2, 7), 0, 255)
+    fold = MatVecFold(taps=2, lanes=3, outs=outs, style="pair", order=order)  # pyright: ignore
+    unit = MatVec(op, x, None, fold)
+    assert unit.resources().dsp == 2 * 3 * (outs // 2 + outs % 2)
+    check(unit, batch=3)
+
+
 # Signs: thresholds on the count of agreeing signs, everything else on the sum.
 
 
@@ -284,6 +295,7 @@ def test_fully_parallel_takes_a_pixel_a_cycle() -> None:
         ),
         ({"order": "weights"}, r"order must be 'output' or 'input'"),
         ({"levels": 1}, r"levels must be at least 3"),
+        ({"style": "pair"}, r"style must be 'auto', 'lut' or 'dsp' with outs=1"),
     ],
 )
 def test_illegal_folds_name_the_legal_ones(fold: dict, message: str) -> None:
@@ -359,10 +371,12 @@ def test_candidates(layer: int) -> None:
     assert cycles == sorted(cycles, reverse=True)
     products = op.weight.size * math.prod(found[0].plan.leading)
     assert cycles[0] == products
-    assert cycles[-1] <= math.prod(found[0].plan.leading)
     if op.weight.size > 1:
-        assert {u.fold.memory for u in found} == {"wired", "bram", "lutrom"}
+        assert {u.fold.memory for u in found} >= {"bram", "lutrom"}
         assert len(set(cycles)) >= 10
+    if op.weight.size <= 1000:
+        assert "wired" in {u.fold.memory for u in found}
+        assert cycles[-1] <= math.prod(found[0].plan.leading)
 
 
 def test_candidates_respect_the_limits() -> None:
