@@ -50,7 +50,7 @@ $(STAMP): pyproject.toml constraints.txt | prerequisites
 	$(PYTHON) -m venv .venv
 	$(PIP) install -c constraints.txt pip setuptools
 	$(if $(TORCH_INDEX),$(PIP) install -c constraints.txt --no-deps --index-url $(TORCH_INDEX) torch)
-	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev,data,synth]'
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev,data,synth,cocotb]'
 	@touch $@
 
 demo: env
