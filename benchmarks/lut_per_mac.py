@@ -38,9 +38,9 @@ figures per product, accumulator included. Activations are unsigned, weights two
 from -127 to 127 (or all 4-bit ones).
 
 *LUT*: LUT2 to LUT6. *LC*: yosys' estimate of logic cells, which pairs small LUTs. *CARRY4*: of four
-positions each. The mapper is `abc -luts 2:2,3,6:5,10,20`, which `synth_xilinx` ran until it turned
-to abc9; the last column is the LUT figure with abc9 (which takes a LUT to delay next to nothing and
-splits functions of six inputs into a LUT2 and LUT5s).
+positions each. The mapper is `abc -luts 2:2,3,6:5`, what `synth_xilinx` ran until it turned to abc9
+without its LUT7 and LUT8; the last column is the LUT figure with abc9 (which takes a LUT to delay
+next to nothing and splits functions of six inputs into a LUT2 and LUT5s).
 Nothing is placed or routed.
 
 """

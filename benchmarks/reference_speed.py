@@ -1,15 +1,16 @@
 """Speed of the integer reference against a naive one, on the layers of LeNet-5 (4-bit weights).
 
 Naive: im2col in int64, then NumPy's int64 `@` on the whole batch. Both give the same integers,
-which is checked. Prints one line per layer with a weight matrix, their sum, and a run of the whole
-network. Times are the best of several, taken in turns, in microseconds per sample.
+which is checked. Writes docs/reference_speed.md.
 
-    python benchmarks/reference_speed.py [--batch 256] [--repeat 30]
+    python benchmarks/reference_speed.py [--batch 256] [--repeat 20]
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -22,15 +23,37 @@ from hwc.compiler.graph import (
     MaxPool2d,
     MultiThreshold,
     Node,
+    Op,
     Reshape,
     Type,
     run,
 )
 from hwc.compiler.graph.frozen import IntNd
 
+HEAD = """# Speed of the integer reference
 
-def lenet5(rng: np.random.Generator) -> Graph:
+Made by `python benchmarks/reference_speed.py`. Microseconds a sample in batches of {batch}, the best
+of several runs taken in turns. *Naive*: im2col in int64, then NumPy's int64 `@`. *Reference*:
+`run()`, exact int64 as well: it multiplies in float32 or float64 where the sum of |w| times the
+largest |x| proves that every partial sum is exact, and im2col takes several output columns at a
+time. That both are equal is checked.
+
+"""
+NETS = {
+    "LeNet-5 (20, 50, 500), as in the compression literature": ((20, 50), (500,), 0),
+    "LeNet-5 (6, 16, 120, 84), as in LeCun et al. 1998": ((6, 16), (120, 84), 2),
+}
+"""Maps of the two convolutions, hidden layers, padding of the first convolution."""
+
+
+def lenet5(
+    rng: np.random.Generator, maps: tuple[int, int], hidden: tuple[int, ...], pad: int
+) -> Graph:
     """LeNet-5 on 28x28 bytes: weights in [-7, 7], activations of 4 bits, thresholds at random."""
+    nodes: list[Node] = []
+
+    def add(name: str, op: Op) -> None:
+        nodes.append(Node(name, op, (nodes[-1].name if nodes else "image",)))
 
     def dense(*shape: int) -> Dense:
         return Dense(rng.integers(-7, 8, shape))
@@ -38,22 +61,21 @@ def lenet5(rng: np.random.Generator) -> Graph:
     def quant(channels: int, reach: int) -> MultiThreshold:
         return MultiThreshold(np.sort(rng.integers(-reach, reach, (channels, 15)), axis=1))
 
-    nodes = (
-        Node("conv1", Conv2d(dense(6, 5, 5, 1), padding=(2, 2, 2, 2)), ("image",)),
-        Node("quant1", quant(6, 6000), ("conv1",)),
-        Node("pool1", MaxPool2d((2, 2), (2, 2)), ("quant1",)),
-        Node("conv2", Conv2d(dense(16, 5, 5, 6)), ("pool1",)),
-        Node("quant2", quant(16, 1000), ("conv2",)),
-        Node("pool2", MaxPool2d((2, 2), (2, 2)), ("quant2",)),
-        Node("flat", Reshape((400,)), ("pool2",)),
-        Node("dense1", MatMul(dense(120, 400)), ("flat",)),
-        Node("quant3", quant(120, 1000), ("dense1",)),
-        Node("dense2", MatMul(dense(84, 120)), ("quant3",)),
-        Node("quant4", quant(84, 500), ("dense2",)),
-        Node("dense3", MatMul(dense(10, 84)), ("quant4",)),
-        Node("digit", ArgMax(), ("dense3",)),
-    )
-    return Graph((("image", Type((28, 28, 1), 0, 255)),), nodes, ("digit",)).verify()
+    add("conv1", Conv2d(dense(maps[0], 5, 5, 1), padding=(pad,) * 4))
+    add("quant1", quant(maps[0], 6000))
+    add("pool1", MaxPool2d((2, 2), (2, 2)))
+    add("conv2", Conv2d(dense(maps[1], 5, 5, maps[0])))
+    add("quant2", quant(maps[1], 1000))
+    add("pool2", MaxPool2d((2, 2), (2, 2)))
+    side = ((24 + 2 * pad) // 2 - 4) // 2
+    sizes = (maps[1] * side * side, *hidden, 10)
+    add("flat", Reshape((sizes[0],)))
+    for k, (inputs, outputs) in enumerate(pairwise(sizes), 1):
+        add(f"dense{k}", MatMul(dense(outputs, inputs)))
+        if k < len(sizes) - 1:
+            add(f"quant{k + 2}", quant(outputs, 1000))
+    add("digit", ArgMax())
+    return Graph((("image", Type((28, 28, 1), 0, 255)),), tuple(nodes), ("digit",)).verify()
 
 
 def naive(op: Conv2d | MatMul, x: IntNd) -> IntNd:
@@ -75,19 +97,13 @@ def best(functions: list[Callable[[], IntNd]], repeat: int) -> list[float]:
     return [min(taken) for taken in times]
 
 
-def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description="Speed of the integer reference on LeNet-5")
-    parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--repeat", type=int, default=30)
-    options = parser.parse_args()
-    rng = np.random.default_rng(0)
-    graph = lenet5(rng)
-    image = rng.integers(0, 256, (options.batch, 28, 28, 1))
+def table(title: str, graph: Graph, image: IntNd, repeat: int) -> str:
+    """The layers with weights of one network, their sum, and a run of all of it."""
     values = run(graph, image, taps=("image", *(node.name for node in graph.nodes)))
-    total = np.zeros(2)
-    print(f"batch {options.batch}, microseconds per sample\n")
-    print(f"{'layer':<8}{'MACs':>9}{'naive':>10}{'reference':>11}{'ratio':>8}")
+    text = (
+        f"## {title}\n\n| layer | MACs | naive | reference | ratio |\n|---|---:|---:|---:|---:|\n"
+    )
+    total, scale = np.zeros(3), 1e6 / len(image)
     for node in graph.nodes:
         op = node.op
         if not isinstance(op, Conv2d | MatMul):
@@ -95,13 +111,30 @@ def main() -> None:
         x = values[node.args[0]]
         assert np.array_equal(naive(op, x), values[node.name]), node.name
         pair = [lambda op=op, x=x: naive(op, x), lambda op=op, x=x: op.reference(x)]
-        slow, fast = np.array(best(pair, options.repeat)) / options.batch * 1e6
-        total += slow, fast
+        slow, fast = np.array(best(pair, repeat)) * scale
         macs = values[node.name][0].size * op.weight.size // op.weight.shape[0]
-        print(f"{node.name:<8}{macs:>9}{slow:>10.2f}{fast:>11.2f}{slow / fast:>7.1f}x")
-    print(f"{'sum':<17}{total[0]:>10.2f}{total[1]:>11.2f}{total[0] / total[1]:>7.1f}x")
-    (whole,) = best([lambda: run(graph, image)["digit"]], options.repeat)
-    print(f"\nwhole network, all ops: {whole / options.batch * 1e6:.2f}")
+        total += macs, slow, fast
+        text += f"| {node.name} | {macs:,} | {slow:.2f} | {fast:.2f} | {slow / fast:.1f} |\n"
+    macs, slow, fast = total
+    text += f"| sum | {macs:,.0f} | {slow:.2f} | {fast:.2f} | {slow / fast:.1f} |\n"
+    (whole,) = best([lambda: run(graph, image)["digit"]], repeat)
+    return f"{text}\nThe whole network, pools and thresholds included: {whole * scale:.1f}.\n\n"
+
+
+def main() -> None:
+    """Writes and prints the tables."""
+    parser = argparse.ArgumentParser(description="Speed of the integer reference on LeNet-5")
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=Path("docs/reference_speed.md"))
+    options = parser.parse_args()
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (options.batch, 28, 28, 1))
+    text = HEAD.format(batch=options.batch)
+    for title, shape in NETS.items():
+        text += table(title, lenet5(rng, *shape), image, options.repeat)
+    print(text)
+    options.out.write_text(text.rstrip() + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Data sets: images as uint8 (N, C, H, W), labels as int64 (N,), nothing downloaded.
 
 `load_data("digits" | "mnist5k" | "fashion")`, or a folder in one of three layouts (see
-`folders.py`).
+`folders.py`), or "noise:CxHxW".
 """
 
 import gzip
@@ -133,6 +133,25 @@ def fashion() -> Dataset:
     )
 
 
+def noise(shape: str) -> Dataset:
+    """Uniform random images and ten random classes: for building networks whose data is not there.
+
+    `shape` is "CxHxW". Accuracy on it means nothing.
+    """
+    try:
+        c, h, w = (int(part) for part in shape.split("x"))
+    except ValueError:
+        raise DataError(
+            f"noise: the shape must be CxHxW, such as noise:3x32x32, got {shape!r}"
+        ) from None
+    if min(c, h, w) < 1 or c * h * w > 1 << 20:
+        raise DataError(f"noise: images of 1 to {1 << 20} values, got {shape}")
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (1200, c, h, w), dtype=np.uint8)
+    y = rng.integers(0, 10, 1200)
+    return Dataset(f"noise:{shape}", x[200:], y[200:], x[:200], y[:200])
+
+
 DATASETS: dict[str, Callable[[], Dataset]] = {
     "digits": digits,
     "mnist5k": mnist5k,
@@ -144,6 +163,8 @@ def load_data(data: str | Path) -> Dataset:
     """The named data set, or the one in the folder (or `.npz` file) `data`."""
     if isinstance(data, str) and data in DATASETS:
         return DATASETS[data]()
+    if isinstance(data, str) and data.startswith("noise:"):
+        return noise(data.removeprefix("noise:"))
     from hwc.models.folders import read_folder
 
     path = Path(data)

@@ -57,7 +57,8 @@ def train(
     float_twin: bool = False,
 ) -> Trained:
     """Train a network of the zoo and snap it; `accuracy["fake_quant"]` is the snapped network's in
-    float64.
+    float64. With `epochs` 0 the weights stay as they were initialized, and only batch statistics
+    and activation scales are taken from the data: a network of that shape, of no accuracy.
 
     Deterministic for a given seed, thread count and torch version. Takes the global torch seed and
     thread count for the time of the call and gives both back.
@@ -65,8 +66,8 @@ def train(
     recipe = net(name) if isinstance(name, str) else name
     dataset = data if isinstance(data, Dataset) else load_data(data)
     if epochs is not None:
-        if epochs < 1:
-            raise HwcError(f"train: epochs must be at least 1, got {epochs}")
+        if epochs < 0:
+            raise HwcError(f"train: epochs must be at least 0, got {epochs}")
         recipe = replace(recipe, epochs=epochs)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or recipe.threads)
@@ -99,6 +100,8 @@ def fit(model: nn.Module, recipe: Net, data: Dataset, seed: int, progress: bool)
     if len(data.x_train) < 2:
         raise HwcError(f"train: {data.name} has {len(data.x_train)} training images, 2 are needed")
     rng = np.random.default_rng(seed)
+    if recipe.epochs == 0:
+        return settle(model, recipe, data, rng)
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
     batches = max(len(x) // recipe.batch, 1)
     steps = recipe.epochs * batches
@@ -119,6 +122,17 @@ def fit(model: nn.Module, recipe: Net, data: Dataset, seed: int, progress: bool)
                 clip_weights(model)
                 schedule.step()
                 bar.advance(task)
+    model.eval()
+
+
+@torch.no_grad()
+def settle(model: nn.Module, recipe: Net, data: Dataset, rng: np.random.Generator) -> None:
+    """Let batch-norms and activation quantizers see up to 20 batches; weights do not change."""
+    model.train()
+    order = torch.from_numpy(rng.permutation(len(data.x_train)))
+    for part in order.split(recipe.batch)[:20]:
+        if len(part) > 1:  # batch-norm refuses a batch of one
+            model(torch.from_numpy(data.x_train)[part].float() * data.scale)
     model.eval()
 
 

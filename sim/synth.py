@@ -39,7 +39,7 @@ synth_xilinx -top {top} {options} -run begin:map_luts
 MAPPERS = {
     "abc": """
 opt_expr -mux_undef -noclkinv
-abc -luts 2:2,3,6:5,10,20
+abc -luts 2:2,3,6:5
 clean
 xilinx_srl -fixed -minlen 3
 techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6
@@ -57,7 +57,8 @@ tee -q -o stat.json stat -json -tech xilinx
 select {top}
 write_json -selected netlist.json
 """
-# `abc` is what `synth_xilinx` ran until it turned to abc9, and the default here: abc9 of yosys 0.70
+# `abc` is what `synth_xilinx` ran until it turned to abc9, and the default here, less the LUT7 and
+# LUT8 of wide multiplexers, which it found in sums where they cost a level. abc9 of yosys 0.70
 # takes a LUT to delay a picosecond (carry chains their hundreds), and so takes functions of six
 # inputs apart into a LUT2 and LUT5s; it maps plain arithmetic worse as well. With abc9 wires are
 # hidden between the two halves because yosys 0.69 and 0.70 abort on the escaped public names that

@@ -14,10 +14,12 @@ def train(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The model.pt to write.")],
     data: Annotated[
-        str, typer.Option(help="Data set (mnist5k, digits, fashion) or a folder of images.")
+        str,
+        typer.Option(help="Data set (mnist5k, digits, fashion, noise:CxHxW) or a folder."),
     ] = "mnist5k",
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data; by default the network's own number.")
+        int | None,
+        typer.Option(help="Passes over the data [the network's own]; 0: random weights."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same network.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads for torch.")] = 2,

@@ -201,3 +201,12 @@ def test_range_is_checked():
     x, y = X["train"][:, None], Y["train"].astype(np.int64)
     with pytest.raises(DataError, match=r"images must be 0\.\.16"):
         Dataset("d", x, y, x, y, hi=16)
+
+
+def test_noise():
+    data = load_data("noise:3x5x4")
+    assert (data.shape, data.classes) == ((3, 5, 4), 10)
+    assert (data.x_train.min(), data.x_train.max()) == (0, 255)
+    for wrong in ("noise:", "noise:3x5", "noise:axbxc", "noise:0x5x5", "noise:3x5000x5000"):
+        with pytest.raises(DataError, match="noise: "):
+            load_data(wrong)

@@ -11,7 +11,7 @@ from hwc.compiler.source import evaluate
 from hwc.models import load
 from hwc.models.activation import BipolarAct, PowerOfTwoScale, QuantAct, QuantInput
 from hwc.models.capture import capture
-from hwc.models.data import Dataset
+from hwc.models.data import Dataset, load_data
 from hwc.models.train import evaluate as accuracy
 from hwc.models.train import fit, shifted, squared_hinge, train
 from hwc.models.twin import without_quantizers
@@ -37,7 +37,10 @@ def blobs(size: int, train: int = 400, test: int = 100) -> Dataset:
     return Dataset("blobs", x_train, y_train, x_test, y_test)
 
 
-@pytest.mark.parametrize("name", [name for name in NETS if not name.startswith("resnet")])
+MLPS = [name for name in NETS if name.startswith(("tfc", "sfc", "lenet-300"))]
+
+
+@pytest.mark.parametrize("name", MLPS)
 def test_mlps_learn(name):
     got = train(name, blobs(8), epochs=8, progress=False, threads=1)
     assert got.accuracy["fake_quant"] >= 0.9
@@ -154,10 +157,49 @@ def test_accuracy_ties_go_to_the_lowest_class():
 def test_errors():
     with pytest.raises(HwcError, match="no network 'lenet'; the networks are tfc-w1a1"):
         net("lenet")
-    with pytest.raises(HwcError, match="epochs must be at least 1"):
-        train("tfc-w1a1", blobs(8), epochs=0)
+    with pytest.raises(HwcError, match="epochs must be at least 0, got -1"):
+        train("tfc-w1a1", blobs(8), epochs=-1)
+    with pytest.raises(HwcError, match="images must be 28x28 or larger, blobs has 16x16"):
+        train("cnv-w1a1", blobs(16), epochs=0)
     with pytest.raises(HwcError, match="images must be 16x16 or larger, blobs has 8x8"):
         train("resnet-s-w8a8", blobs(8))
+
+
+# Shapes as published: multiply-accumulate weights of the whole network, biases not counted.
+@pytest.mark.parametrize(
+    ("name", "data", "weights"),
+    [
+        ("lfc-w1a1", "noise:1x28x28", 784 * 1024 + 2 * 1024**2 + 10240),
+        ("lenet-300-100-w4a4", "noise:1x28x28", 266_200),
+        ("lenet-5-w8a8", "noise:1x28x28", 430_500),
+        ("cnv-w1a1", "noise:3x32x32", 1_542_848),
+        ("resnet-8-w8a8", "noise:3x32x32", 77_360),
+    ],
+)
+def test_untrained_networks_have_their_published_size(name, data, weights):
+    got = train(
+        name,
+        replace(
+            load_data(data),
+            x_train=load_data(data).x_train[:200],
+            y_train=load_data(data).y_train[:200],
+        ),
+        epochs=0,
+        progress=False,
+    )
+    layers = [m for m in got.model.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+    assert sum(m.weight.numel() for m in layers) == weights
+
+
+@pytest.mark.parametrize("size", [28, 32])
+def test_cnv_takes_both_sizes(size):
+    image = torch.zeros(2, 1, size, size)
+    assert net("cnv-w2a2").build(blobs(size, 10, 10)).eval()(image).shape == (2, 4)
+
+
+def test_lenet_learns():
+    recipe = replace(net("lenet-5-w4a4"), batch=20, epochs=3)
+    assert train(recipe, blobs(16, 300), progress=False).accuracy["fake_quant"] >= 0.9
 
 
 def test_the_float_twin():
