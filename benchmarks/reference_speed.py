@@ -32,8 +32,8 @@ from hwc.compiler.graph.frozen import IntNd
 
 HEAD = """# Speed of the integer reference
 
-Made by `python benchmarks/reference_speed.py`. Microseconds a sample in batches of {batch}, the best
-of several runs taken in turns. *Naive*: im2col in int64, then NumPy's int64 `@`. *Reference*:
+Made by `python benchmarks/reference_speed.py`. Microseconds a sample in batches of {batch}, the
+best of several runs taken in turns. *Naive*: im2col in int64, then NumPy's int64 `@`. *Reference*:
 `run()`, exact int64 as well: it multiplies in float32 or float64 where the sum of |w| times the
 largest |x| proves that every partial sum is exact, and im2col takes several output columns at a
 time. That both are equal is checked.
@@ -61,7 +61,7 @@ def lenet5(
     def quant(channels: int, reach: int) -> MultiThreshold:
         return MultiThreshold(np.sort(rng.integers(-reach, reach, (channels, 15)), axis=1))
 
-    add("conv1", Conv2d(dense(maps[0], 5, 5, 1), padding=(pad,) * 4))
+    add("conv1", Conv2d(dense(maps[0], 5, 5, 1), padding=(pad, pad, pad, pad)))
     add("quant1", quant(maps[0], 6000))
     add("pool1", MaxPool2d((2, 2), (2, 2)))
     add("conv2", Conv2d(dense(maps[1], 5, 5, maps[0])))
