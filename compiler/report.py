@@ -150,4 +150,4 @@ def _why(layer: Layer, report: Report) -> str:
     interval = report.cycles.interval.estimated
     if interval > layer.interval:
         return f"{share}; waiting for its neighbours makes it {interval} cycles"
-    return f"{share} and sets the interval; a wider fold of it needs more of the board"
+    return f"{share} and sets the interval; no faster set of folds was found within the limits"

@@ -56,15 +56,24 @@ def tiles_in(unit: Unit) -> tuple[Tile, ...]:
     return tuple(layout.tile for layout in unit.inputs().values())
 
 
-def candidates(stage: Stage, wanted: Collection[Tile], levels: int) -> list[Unit]:
-    """Units for ``stage`` whose paths stay within ``levels``.
+def candidates(
+    stage: Stage, wanted: Collection[Tile], levels: int, near: int | None = None
+) -> list[Unit]:
+    """Units for ``stage`` whose paths stay within ``levels``; ``near``: cycles a frame about which
+    to look closely.
 
     ``wanted`` are the tiles that the readers of the stage could take; units that can give
     any tile offer those, so that no converter is needed.
     """
     found: list[Unit] = []
     deepest = None
-    for unit in _offers(stage.op, stage, wanted, min(levels, PIPELINED)):
+    most = min(levels, PIPELINED)
+    if isinstance(stage.op, MatMul | GroupedMatMul):
+        kind, act = stage.sources[0].type, stage.activation
+        offers: Iterator[Unit] = MatVec.candidates(stage.op, kind, act, max_levels=most, near=near)
+    else:
+        offers = _offers(stage.op, stage, wanted, most)
+    for unit in offers:
         depth = unit.levels()
         if depth <= levels:
             found.append(unit)
@@ -82,14 +91,6 @@ def candidates(stage: Stage, wanted: Collection[Tile], levels: int) -> list[Unit
 @singledispatch
 def _offers(op: Op, stage: Stage, wanted: Collection[Tile], levels: int) -> Iterator[Unit]:
     raise MappingError(f"{stage.tensor!r}: there is no unit for {type(op).__name__}")
-
-
-@_offers.register(MatMul)
-@_offers.register(GroupedMatMul)
-def _(
-    op: MatMul | GroupedMatMul, stage: Stage, wanted: Collection[Tile], levels: int
-) -> Iterator[Unit]:
-    yield from MatVec.candidates(op, stage.sources[0].type, stage.activation, max_levels=levels)
 
 
 @_offers.register

@@ -6,7 +6,7 @@ from collections.abc import Mapping as Table
 from dataclasses import dataclass, replace
 
 from hwc.boards.board import Board
-from hwc.compiler.graph import Graph, Type
+from hwc.compiler.graph import Graph, Type, Window
 from hwc.compiler.map.candidates import MappingError, Tile, candidates, interval, tiles_in
 from hwc.compiler.map.ports import link, port_tiles
 from hwc.compiler.map.problem import Choice, Cost, Joint, Problem, Solution
@@ -16,10 +16,13 @@ from hwc.hw.layout import Layout
 from hwc.hw.queue import queue_resources
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
+from hwc.hw.units.repack import Repack
 
 __all__ = ["RESOURCES", "Goal", "Mapping", "design_resources", "map_graph"]
 
 RESOURCES = ("lut", "ff", "dsp", "bram18")
+LOOKS = 3
+"""Most times that candidates are made anew about the interval found so far."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,36 @@ def map_graph(graph: Graph, board: Board, goal: Goal) -> Mapping:
     Raises :class:`MappingError` if nothing fits, naming what dominates.
     """
     levels = board.levels(goal.clock_mhz)
-    plan = _Plan.of(graph, board, levels)
     limits = goal.limits(board.budget)
-    problem = plan.problem(limits)
-    if goal.max_interval is None:
-        solution = problem.fastest()
-    else:
-        solution = problem.cheapest(goal.max_interval)
+    plan = _Plan.of(graph, board, levels)
+    solution = _solve(plan, goal, limits)
     if solution is None:
         raise MappingError(_why(plan, goal, board, limits))
+    # The first look spreads its candidates over all speeds; the others look about what was found.
+    for _ in range(LOOKS):
+        close = _Plan.of(graph, board, levels, goal.max_interval or solution.interval)
+        finer = _solve(close, goal, limits)
+        if finer is None or _rank(finer, goal, limits) >= _rank(solution, goal, limits):
+            break
+        faster = finer.interval < solution.interval
+        plan, solution = close, finer
+        if not faster or goal.max_interval is not None:
+            break
     design, carries, outputs = _assemble(plan, solution)
     return Mapping(design, carries, outputs, max(solution.interval, 1), levels)
+
+
+def _solve(plan: _Plan, goal: Goal, limits: Cost) -> Solution | None:
+    problem = plan.problem(limits)
+    if goal.max_interval is None:
+        return problem.fastest()
+    return problem.cheapest(goal.max_interval)
+
+
+def _rank(solution: Solution, goal: Goal, limits: Cost) -> tuple[float, float]:
+    """Interval if it counts, then the shares of the limits that are used; less is better."""
+    shares = sum(u / max(m, 1) for u, m in zip(solution.used, limits, strict=True))
+    return (solution.interval if goal.max_interval is None else 0), shares
 
 
 def design_resources(design: Design) -> Resources:
@@ -100,7 +122,7 @@ class _Plan:
     levels: int
 
     @classmethod
-    def of(cls, graph: Graph, board: Board, levels: int) -> _Plan:
+    def of(cls, graph: Graph, board: Board, levels: int, near: int | None = None) -> _Plan:
         found, sinks = stages(graph)
         wanted: dict[str, dict[Tile, None]] = {}
         for sink in sinks:
@@ -108,7 +130,7 @@ class _Plan:
             wanted.setdefault(sink.tensor, {}).update(dict.fromkeys(tiles))
         units: list[tuple[Unit, ...]] = []
         for stage in reversed(found):
-            offers = tuple(candidates(stage, wanted.get(stage.tensor, {}), levels))
+            offers = tuple(candidates(stage, wanted.get(stage.tensor, {}), levels, near))
             units.append(offers)
             for unit in offers:
                 for source, tile in zip(stage.sources, tiles_in(unit), strict=True):
@@ -128,6 +150,7 @@ class _Plan:
         choices: list[list[Choice]] = []
         place: dict[str, int] = {}
         types: dict[str, Type] = {}
+        windows: dict[int, set[Tile]] = {}
         for name, type in self.ports().items():
             place[name], types[name] = len(choices), type
             choices.append([_port(type, t, ()) for t in port_tiles(type, self.port_width)])
@@ -137,7 +160,10 @@ class _Plan:
             types[stage.tensor] = stage.type
             choices.append([_choice(u) for u in offers])
             for port, source in enumerate(stage.sources):
-                joints.append(self._joint(place[source.tensor], here, port, source, types))
+                src = place[source.tensor]
+                joints.append(self._joint(src, here, port, source, types, windows.get(src)))
+            if isinstance(stage.op, Window):
+                windows[here] = {c.output for c in choices[here]}
         for sink in self.sinks:
             tiles = port_tiles(sink.type, self.port_width)
             joints.append(self._joint(place[sink.tensor], len(choices), 0, sink, types))
@@ -145,11 +171,22 @@ class _Plan:
         return Problem(choices, joints, limits)
 
     def _joint(
-        self, src: int, dst: int, port: int, source: Source, types: dict[str, Type]
+        self,
+        src: int,
+        dst: int,
+        port: int,
+        source: Source,
+        types: dict[str, Type],
+        direct: set[Tile] | None = None,
     ) -> Joint:
+        """``direct``: tiles that get no converter, since a unit of ``src`` gives them itself. Line
+        buffers cut windows as their readers want them; a converter behind one moves every pixel
+        as often as there are taps."""
         kind = types[source.tensor]
 
         def between(a: Tile, b: Tile) -> tuple[Cost, int] | None:
+            if direct is not None and b in direct and not Repack.free(kind, a, source.type, b):
+                return None
             found = link(kind, a, source.type, b, self.levels)
             return None if found is None else (_cost(found.resources), found.interval)
 

@@ -146,7 +146,8 @@ class Problem:
             constraints=LinearConstraint(matrix.tocsr(), low, high),  # pyright: ignore[reportArgumentType]
             bounds=Bounds(0, np.array(alive, float)),  # pyright: ignore[reportArgumentType]
             integrality=integrality,
-            options={"time_limit": 20.0, "mip_rel_gap": 0.005},
+            # A limit in nodes, not in seconds: the same network has to give the same design.
+            options={"node_limit": 2000, "mip_rel_gap": 0.005},
         )
         if result.x is None:
             return None

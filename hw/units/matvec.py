@@ -110,12 +110,14 @@ class MatVec(Unit):
         *,
         max_levels: int = 6,
         limit: int = 60,
+        near: int | None = None,
     ) -> Iterator[Self]:
         """Sensible ways to build it, slowest first; see :func:`~.matvec_folds.folds`.
 
-        ``max_levels``: the most LUT and carry levels between registers; ``limit``: about how many.
+        ``max_levels``: the most LUT and carry levels between registers; ``limit``: about how many;
+        ``near``: cycles a frame about which to look closely.
         """
-        for fold in folds(op, x, act, max_levels, limit):
+        for fold in folds(op, x, act, max_levels, limit, near):
             yield cls(op, x, act, fold)
 
     @classmethod

@@ -17,13 +17,15 @@ from hwc.hw.units.parts import distinct
 
 __all__ = ["folds"]
 
-LARGEST = 1 << 14
+LARGEST = 1 << 15
 """Rough price in LUTs up to which folds are offered; a layer that takes more does not fit."""
 LUTROM = 1 << 14
 """Most LUTs that a table of weights in LUTs may take."""
-WIRED = 1 << 12
+WIRED = 1 << 13
 """Most products whose weights are wired into the logic: each sum then has a plan of its own, and
 planning takes about 0.2 ms a product."""
+REACH = 4, 1.25
+"""How many times fewer and more cycles than wanted a close look covers."""
 PER_AXIS = 9
 """Degrees of parallelism tried along one axis."""
 
@@ -58,8 +60,10 @@ def folds(
     act: MultiThreshold | Requant | None,
     levels: int = 6,
     limit: int = 60,
+    near: int | None = None,
 ) -> list[MatVecFold]:
-    """About ``limit`` folds, slowest first.
+    """About ``limit`` folds, slowest first; with ``near`` those of a few times fewer cycles up to
+    a little more (and the slowest), which are then closer together.
 
     For each number of cycles the cheapest shapes (few multipliers idle, narrow weight words) come
     first, and several shapes where there is room: neighbours in a network have to agree on tiles.
@@ -74,6 +78,10 @@ def folds(
         choice = _choice(shaped)
         if choice.price <= LARGEST or fold == plain.fold:
             by_cycles.setdefault(choice.cycles, []).append(choice)
+    if near is not None:
+        slowest = max(by_cycles)
+        close = {c for c in by_cycles if near / REACH[0] <= c <= near * REACH[1]}
+        by_cycles = {c: f for c, f in by_cycles.items() if c in close or c == slowest}
     counts = set(_sparse(sorted(by_cycles), max(2, limit * 2 // 5), max(by_cycles)))
     # Weights wired into the logic are a kind of their own.
     counts |= {pixels for pixels in by_cycles if pixels == plain.steps["pixel"]}
@@ -122,7 +130,7 @@ def _choice(plan: MatVecPlan) -> _Choice:
     each = 1.2 if plan.popcount else 0.8 * x.width * w.width + 1
     price = products * each + 2 * f.pixels * plan.outputs * plan.sum.width
     if plan.words == 1:
-        price /= 2
+        price /= 4
     else:
         price += plan.outputs * plan.lanes * w.width
     price += plan.layout.width + plan.out_layout.width
