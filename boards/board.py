@@ -24,7 +24,9 @@ class Board:
     """A board: its part, what the part holds, and how fast its fabric is assumed to be.
 
     `budget` counts the whole part: nothing is reserved for a shell. `stream_bits` is the widest
-    beat that the outside can give and take in every cycle. `clock_mhz` is the default clock and
+    beat that the outside can give and take in every cycle. `shell`: "axi" where a processor beside
+    the fabric drives the network through docs/shell.md, with memory addresses of `address_bits`;
+    "none" where a bundle holds the network alone. `clock_mhz` is the default clock and
     `max_clock_mhz` the fastest that may be asked for. `flow` makes the bitstream.
 
     The speed model is deliberately small: a register-to-register path of n LUT or carry levels is
@@ -38,6 +40,8 @@ class Board:
     part: str
     budget: Resources
     stream_bits: int
+    shell: Literal["axi", "none"] = "none"
+    address_bits: int = 32
     clock_mhz: float = 100.0
     max_clock_mhz: float = 200.0
     ns_fixed: float = 1.0

@@ -9,5 +9,6 @@ BOARD = Board(
     part="xc7z020clg400-1",
     budget=Resources(lut=53_200, ff=106_400, dsp=220, bram18=280),
     stream_bits=64,
+    shell="axi",
     url="https://digilent.com/reference/programmable-logic/pynq-z1/start",
 )

@@ -26,7 +26,7 @@ from hwc.compiler.verification import Checked, layer_boundaries, verify_network
 from hwc.hw.unit import extremes
 from hwc.models import Checkpoint, load, load_data
 from hwc.sim.depths import size_queues
-from hwc.sim.timing import Timing
+from hwc.sim.timing import Timing, simulate
 from hwc.sim.verilator import compile
 
 __all__ = ["BuildError", "Options", "build"]
@@ -103,13 +103,17 @@ def build(options: Options, listener: Step | None = None) -> Report:
         write_bundle(
             folder,
             name=_name(checkpoint, options),
-            board=board.name,
+            board=board,
             clock_mhz=clock_mhz,
             lowered=lowered,
             mapped=mapped,
             rtl=simulation.verilog,
             golden=(golden, {stream: values[t] for t, stream in mapped.outputs.items()}),
-            cycles={"latency": cycles.latency.estimated, "interval": cycles.interval.estimated},
+            cycles={
+                "latency": cycles.latency.estimated,
+                "interval": cycles.interval.estimated,
+                "golden_span": _span(mapped, len(next(iter(golden.values())))),
+            },
         )
         clock.stop()
         slowest = max(mapped.design.instances, key=lambda k: mapped.design.instances[k].levels())
@@ -211,6 +215,12 @@ def _cycles(steady: Timing, checked: Checked) -> Cycles:
     estimated = -(-steady.interval.numerator // steady.interval.denominator)
     measured = -(-checked.interval.numerator // checked.interval.denominator)
     return Cycles(Pair(steady.latency, checked.latency), Pair(estimated, measured))
+
+
+def _span(mapped: Mapped, frames: int) -> int:
+    """Cycles from the end of the first frame to the end of the last of so many."""
+    ends = simulate(mapped.design, frames).last_out
+    return int(ends[-1] - ends[0])
 
 
 def _layers(mapped: Mapped) -> list[Layer]:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwc.boards.board import Board
+from hwc.compiler.deploy import deploy, memory
 from hwc.compiler.files import MARK
 from hwc.compiler.lower import Encoding, Lowered, Reading
 from hwc.compiler.map.mapping import Mapping as Mapped
@@ -36,7 +38,7 @@ def write_bundle(
     folder: Path,
     *,
     name: str,
-    board: str,
+    board: Board,
     clock_mhz: float,
     lowered: Lowered,
     mapped: Mapped,
@@ -59,27 +61,30 @@ def write_bundle(
             np.save(folder / path, frames[:GOLDEN_FRAMES].astype(np.int64), allow_pickle=False)
             files[stream] = {"file": path, "side": side}
     design = mapped.design
+    places = memory(design)
     encodings = {e.name: e for e in lowered.inputs}
     readings = {r.node: r for r in lowered.outputs}
     nodes = {stream: tensor for tensor, stream in mapped.outputs.items()}
-    manifest = {
+    manifest: dict[str, Any] = {
         "manifest_version": MANIFEST_VERSION,
         "model": name,
-        "board": board,
+        "board": board.name,
         "clock_mhz": clock_mhz,
         "top": TOP,
         "rtl": {"file": RTL, "sha256": sha256(rtl)},
         "inputs": {
-            stream: _stream(layout) | _encoding(encodings[stream])
+            stream: _stream(layout) | {"memory": places[stream]} | _encoding(encodings[stream])
             for stream, layout in design.inputs.items()
         },
         "outputs": {
-            stream: _stream(layout) | _reading(readings[nodes[stream]])
+            stream: _stream(layout) | {"memory": places[stream]} | _reading(readings[nodes[stream]])
             for stream, layout in design.outputs.items()
         },
         "golden": files,
         "cycles": dict(cycles),
     }
+    if shell := deploy(folder, design, rtl, board):
+        manifest["shell"] = shell
     (folder / MARK).write_text(json.dumps(manifest, indent=2) + "\n")
 
 

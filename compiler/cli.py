@@ -20,8 +20,9 @@ from hwc.compiler.commands.boards import boards
 from hwc.compiler.commands.build import build
 from hwc.compiler.commands.doctor import doctor
 from hwc.compiler.commands.train import train
+from hwc.compiler.commands.verify import verify
 
-COMMANDS: tuple[Callable[..., None], ...] = (train, build, boards, doctor)
+COMMANDS: tuple[Callable[..., None], ...] = (train, build, verify, boards, doctor)
 
 INTERRUPTED = 130
 TERMINATED = 143

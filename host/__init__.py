@@ -1,1 +1,21 @@
-"""TODO."""
+"""What runs beside the board: the driver of an accelerator and its transports.
+
+Imports numpy and nothing of the compiler: this folder is copied into every bundle as `driver/`,
+which is why imports inside it are relative.
+"""
+
+from .driver import Accelerator, Measured
+from .errors import BusError, DeviceTimeout, DriverError, SelftestError, WrongDevice
+from .transport import Buffer, Transport
+
+__all__ = [
+    "Accelerator",
+    "Buffer",
+    "BusError",
+    "DeviceTimeout",
+    "DriverError",
+    "Measured",
+    "SelftestError",
+    "Transport",
+    "WrongDevice",
+]

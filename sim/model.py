@@ -21,9 +21,10 @@ from hwc.hw.layout import Layout
 from hwc.hw.verilog import TOP, to_verilog
 from hwc.sim import toolchain
 
-__all__ = ["SimulationError", "build", "tapped"]
+__all__ = ["SimulationError", "build", "compile_program", "tapped"]
 
 HARNESS = Path(__file__).parent
+_LIBRARY = ("verilated", "verilated_dpi", "verilated_threads")
 CFLAGS = ("-std=c++17", "-DVERILATOR=1")
 UNITY = 4_000_000
 """Bytes of C++ that are compiled as one file, about: each file costs a second for its headers."""
@@ -51,8 +52,30 @@ def build(
     place = directory / f"model-{digest}"
     if not (place / "bench").exists():
         workers = jobs or os.cpu_count() or 1
-        _build(place, lambda folder: _model(folder, files, runtime, optimize, workers))
+        parts = sorted(runtime.glob("*.o"))
+        _build(place, lambda folder: _model(folder, files, parts, optimize, workers, TOP))
     return place / "bench", verilog
+
+
+def compile_program(
+    files: Mapping[str, str], top: str, source: str, directory: Path, optimize: int = 1
+) -> Path:
+    """The program of one C++ ``source`` with ``main`` around a Verilated ``top``, class Vtop.
+
+    ``files`` are the Verilog texts by name. Kept in ``directory`` by the hash of everything.
+    """
+    directory = directory.absolute()
+    runtime = _runtime(directory)
+    digest = _digest(*files.values(), top, source, runtime.name, *VERILATE, str(optimize))
+    place = directory / f"program-{digest}"
+    if not (place / "bench").exists():
+        texts = {**files, "streams.cpp": source}
+        parts = [*(runtime / f"{name}.o" for name in _LIBRARY)]
+        _build(
+            place,
+            lambda folder: _model(folder, texts, parts, optimize, os.cpu_count() or 1, top),
+        )
+    return place / "bench"
 
 
 def tapped(design: Design, name: str) -> Layout:
@@ -113,7 +136,7 @@ def _runtime(directory: Path) -> Path:
     place = directory / f"runtime-{_digest(*sources, version, *CFLAGS)}"
     if not place.exists():
         include = toolchain.verilator_root() / "include"
-        own = [include / f"verilated{part}.cpp" for part in ("", "_dpi", "_threads")]
+        own = [include / f"{name}.cpp" for name in _LIBRARY]
         _build(place, lambda folder: _objects(folder, [HARNESS / "harness.cpp", *own]))
     return place
 
@@ -129,11 +152,20 @@ def _compiler(optimize: int) -> list[str]:
     return [str(toolchain.find("g++")), *CFLAGS, f"-O{optimize}", *(f"-I{path}" for path in paths)]
 
 
-def _model(folder: Path, files: Mapping[str, str], runtime: Path, optimize: int, jobs: int) -> None:
+def _model(
+    folder: Path,
+    files: Mapping[str, str],
+    parts: list[Path],
+    optimize: int,
+    jobs: int,
+    top: str,
+) -> None:
+    """``bench`` in ``folder``: the Verilated files, streams.cpp and the objects of ``parts``."""
     for name, text in files.items():
         (folder / name).write_text(text)
-    names = ["--top-module", TOP, "--prefix", "Vtop", "--Mdir", "obj"]
-    _call([str(toolchain.verilator()), *VERILATE, *names, "top.v", "taps.vlt"], folder)
+    names = ["--top-module", top, "--prefix", "Vtop", "--Mdir", "obj"]
+    sources = [name for name in files if name.endswith((".v", ".vlt"))]
+    _call([str(toolchain.verilator()), *VERILATE, *names, *sources], folder)
     # What Verilator calls slow runs once, at the start.
     tasks = [(source, 0 if "Slow" in source else optimize) for source in _sources(folder / "obj")]
     tasks.append(("../streams.cpp", 0))
@@ -145,7 +177,7 @@ def _model(folder: Path, files: Mapping[str, str], runtime: Path, optimize: int,
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(build, tasks))
-    objects = [*runtime.glob("*.o"), *(folder / "obj").glob("*.o")]
+    objects = [*parts, *(folder / "obj").glob("*.o")]
     _call([*_compiler(0), *sorted(map(str, objects)), "-o", "bench"], folder)
     shutil.rmtree(folder / "obj")
 

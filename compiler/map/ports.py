@@ -10,6 +10,7 @@ from hwc.compiler.graph.errors import HwcError
 from hwc.hw.layout import Layout
 from hwc.hw.queue import queue_resources
 from hwc.hw.resources import Resources
+from hwc.hw.shell.record import element_bytes
 from hwc.hw.units.repack import Repack
 
 __all__ = ["Link", "link", "port_tiles"]
@@ -31,10 +32,11 @@ class Link:
 def port_tiles(type: Type, width: int) -> list[Tile]:
     """Tiles of ``type`` that fit a stream of ``width`` bits and differ in beats per frame.
 
+    Elements come and go in whole bytes, as they lie in memory: the bus could not feed more of them.
     Channels first; once all channels of a pixel fit, neighbouring pixels share a beat. One
     element a beat is always there, however wide it is.
     """
-    most = max(1, width // type.width)
+    most = max(1, width // (8 * element_bytes(type)))
     channels = type.shape[-1]
     head = (1,) * (len(type.shape) - 1)
     tiles = [(*head, lanes) for lanes in _steps(channels, most)]

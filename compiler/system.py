@@ -1,0 +1,116 @@
+"""Verification of a whole bundle: the shipped driver runs the shipped RTL behind its bus."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwc.compiler.graph.errors import HwcError
+from hwc.host import Accelerator, BusError, DriverError, Measured
+from hwc.sim.board.simulated import SimulatedBoard, compile_board
+
+__all__ = ["BundleError", "SystemCheck", "verify_bundle"]
+
+SLOW = {"latency": (5, 60), "stall": 0.35}
+"""A memory that is late and busy."""
+
+
+class BundleError(HwcError):
+    """A bundle is damaged or does not do what it says."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class SystemCheck:
+    """What was run, all of it as expected: cycles with a quick and with a slow memory."""
+
+    frames: int
+    quick: Measured
+    slow: Measured
+    predicted: dict[str, int]
+    errors: tuple[str, ...]
+
+
+def verify_bundle(bundle: Path, work: Path, seed: int = 1) -> SystemCheck:
+    """Run the golden vectors of ``bundle`` through the driver and the simulated board.
+
+    With a quick memory, with one that is late and busy, after an error response to a read and to a
+    write, and after a reset. Raises BundleError if a file is not the one of the manifest, if an
+    integer or a predicted cycle differs, or if an injected error is not reported.
+    """
+    manifest = _manifest(bundle)
+    texts = [_checked(bundle, manifest[part]) for part in ("rtl", "shell")]
+    program = compile_board(texts[0], texts[1], work)
+    board = SimulatedBoard(program, seed, manifest["clock_mhz"])
+    try:
+        with Accelerator(bundle, board) as accelerator:
+            quick = _run(accelerator)
+            _compare(quick, manifest["cycles"])
+            board.slow(**SLOW)
+            slow = _run(accelerator)
+            errors = tuple(_injected(accelerator, board, write) for write in (False, True))
+            board.slow()
+            board.reset()
+            _compare(_run(accelerator), manifest["cycles"])
+    except DriverError as error:
+        raise BundleError(f"{bundle}: {error}") from error
+    return SystemCheck(quick.frames, quick, slow, manifest["cycles"], errors)
+
+
+def _run(accelerator: Accelerator) -> Measured:
+    return accelerator.selftest()
+
+
+def _injected(accelerator: Accelerator, board: SimulatedBoard, write: bool) -> str:
+    """A bus error in the middle of a batch has to be reported, and to leave no trace."""
+    buffer = accelerator.buffers[int(write)]
+    board.bad(buffer.address + len(buffer.array) // 2 // 8 * 8, 8, 2, write=write)
+    try:
+        accelerator.selftest()
+    except BusError as error:
+        message = str(error)
+    else:
+        side = "write" if write else "read"
+        raise BundleError(f"an error response to a {side} went unnoticed")
+    board.bad(0, 0, 0, write=write)
+    _run(accelerator)
+    return message
+
+
+def _compare(measured: Measured, predicted: dict[str, int]) -> None:
+    """Cycles at the network, behind a memory that keeps up with it: those predicted."""
+    span = 0 if measured.interval is None else round(measured.interval * (measured.frames - 1))
+    for what, got, want in (
+        ("the first frame took", measured.latency, predicted["latency"]),
+        ("from the first frame to the last it took", span, predicted["golden_span"]),
+    ):
+        if got != want:
+            raise BundleError(f"at the network {what} {got} cycles, predicted were {want}")
+
+
+def _manifest(bundle: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((bundle / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{bundle} is no bundle: {error}") from None
+    if "shell" not in manifest:
+        raise BundleError(
+            f"{bundle} was built for {manifest.get('board')}, which has no shell to verify behind"
+        )
+    return manifest
+
+
+def _checked(bundle: Path, entry: dict[str, str]) -> str:
+    """The text of a file, if its hash is that of the manifest."""
+    path = bundle / entry["file"]
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from None
+    if hashlib.sha256(text.encode()).hexdigest() != entry["sha256"]:
+        raise BundleError(f"{path} is not the file that was verified: its SHA-256 differs")
+    return text
