@@ -14,6 +14,8 @@ from hwc.sim.board.simulated import SimulatedBoard, compile_board
 
 __all__ = ["BundleError", "SystemCheck", "verify_bundle"]
 
+BURST_COST = 4
+"""Cycles of the bus beyond its words for a stream's part of a frame, at most."""
 SLOW = {"latency": (5, 60), "stall": 0.35}
 """A memory that is late and busy."""
 
@@ -49,13 +51,13 @@ def verify_bundle(bundle: Path, work: Path, seed: int = 1) -> SystemCheck:
     try:
         with Accelerator(bundle, board) as accelerator:
             quick = _run(accelerator)
-            _compare(quick, manifest["cycles"])
+            _compare(quick, manifest)
             board.slow(**SLOW)
             slow = _run(accelerator)
             errors = tuple(_injected(accelerator, board, write) for write in (False, True))
             board.slow()
             board.reset()
-            _compare(_run(accelerator), manifest["cycles"])
+            _compare(_run(accelerator), manifest)
     except DriverError as error:
         raise BundleError(f"{bundle}: {error}") from error
     return SystemCheck(quick.frames, quick, slow, manifest["cycles"], errors)
@@ -81,14 +83,26 @@ def _injected(accelerator: Accelerator, board: SimulatedBoard, write: bool) -> s
     return message
 
 
-def _compare(measured: Measured, predicted: dict[str, int]) -> None:
-    """Cycles at the network, behind a memory that keeps up with it: those predicted."""
+def bus_words(manifest: dict[str, Any]) -> int:
+    """Cycles a frame that a quick memory needs: a word each, and some for every burst."""
+    shell, sides = manifest["shell"], ("input", "output")
+    return max(
+        shell[f"{side}_stride"] // 8 + BURST_COST * len(manifest[f"{side}s"]) for side in sides
+    )
+
+
+def _compare(measured: Measured, manifest: dict[str, Any]) -> None:
+    """Cycles at the network, if the bus keeps up with it: those predicted. Else at least those."""
+    predicted = manifest["cycles"]
+    bound = bus_words(manifest) > predicted["interval"]
+    # Several inputs begin one after the other, since they share the bus.
+    late = bound or len(manifest["inputs"]) > 1
     span = 0 if measured.interval is None else round(measured.interval * (measured.frames - 1))
-    for what, got, want in (
-        ("the first frame took", measured.latency, predicted["latency"]),
-        ("from the first frame to the last it took", span, predicted["golden_span"]),
+    for what, got, want, may_be_later in (
+        ("the first frame took", measured.latency, predicted["latency"], late),
+        ("from the first frame to the last it took", span, predicted["golden_span"], bound),
     ):
-        if got != want:
+        if got < want or (got > want and not may_be_later):
             raise BundleError(f"at the network {what} {got} cycles, predicted were {want}")
 
 

@@ -34,8 +34,11 @@ class Measured:
 class Device:
     """Registers by name, over a transport."""
 
-    def __init__(self, transport: Transport, shell: dict[str, Any], clock_mhz: float) -> None:
+    def __init__(
+        self, transport: Transport, shell: dict[str, Any], clock_mhz: float, patience: float
+    ) -> None:
         self.transport = transport
+        self.patience = patience
         self.shell = shell
         self.clock_mhz = clock_mhz
         self.offsets: dict[str, int] = shell["registers"]
@@ -70,7 +73,7 @@ class Device:
             if (got := self.read("SCRATCH")) != pattern:
                 raise WrongDevice(f"SCRATCH reads {got:#x} after {pattern:#x} was written")
         if self.read("STATUS") & BUSY:
-            self.stop()
+            self.stop(self.patience)
 
     def run(self, frames: int, source: int, target: int, timeout: float) -> Measured:
         """One batch between two device addresses; returns when all of it is in memory."""
@@ -85,8 +88,8 @@ class Device:
         status = self._wait(timeout)
         if status & REJECTED:
             raise DriverError(
-                f"the accelerator refused {frames} frames from {source:#x} to {target:#x}: at "
-                "least one frame, and addresses in multiples of 8, are needed"
+                f"the accelerator refused {frames} frames from {source:#x} to {target:#x}: it "
+                "wants at least one frame, addresses in multiples of 8, and nothing else running"
             )
         if status & ERROR:
             self._explain()
@@ -95,12 +98,12 @@ class Device:
         self.write("CONTROL", CLEAR)
         return self._measured(frames)
 
-    def stop(self, patience: float = 1.0) -> None:
+    def stop(self, patience: float) -> None:
         """Abort what is running; if memory does not let it end, reset."""
         self.write("CONTROL", ABORT)
         waited = 0.0
         while self.read("STATUS") & BUSY and waited < patience:
-            self.transport.wait(STEP)
+            self.transport.wait(min(STEP, patience))
             waited += STEP
         if self.read("STATUS") & BUSY:
             self.transport.reset()
@@ -109,10 +112,10 @@ class Device:
     def _wait(self, timeout: float) -> int:
         """The status at the end of the batch."""
         waited = 0.0
-        while (status := self.read("STATUS")) & BUSY:
+        while (status := self.read("STATUS")) & BUSY and not status & REJECTED:
             if waited >= timeout:
                 done = self.read("FRAMES_DONE")
-                self.stop()
+                self.stop(self.patience)
                 raise DeviceTimeout(
                     f"not finished after {timeout:g} s: {done} frames are done; the batch was "
                     "stopped. Is the memory reachable at this address, is the clock running?"

@@ -29,7 +29,8 @@ class Accelerator:
     """One accelerator of a bundle behind a transport, whose owner it becomes.
 
     Not for use from several threads. `timeout` are the seconds that a part of a batch may take
-    beyond ten times what it should. After any error but WrongDevice it can be used again.
+    beyond ten times what it should, and an abort before the transport is reset. After any error
+    but WrongDevice it can be used again.
     """
 
     def __init__(self, bundle: str | Path, transport: Transport, timeout: float = 1.0) -> None:
@@ -44,7 +45,8 @@ class Accelerator:
         self._transport = transport
         self.buffers: list[Buffer] = []
         """Of inputs and of outputs, from the first batch on."""
-        self._device = Device(transport, self.manifest["shell"], self.manifest["clock_mhz"])
+        shell, clock_mhz = self.manifest["shell"], self.manifest["clock_mhz"]
+        self._device = Device(transport, shell, clock_mhz, timeout)
 
     def __enter__(self) -> "Accelerator":
         return self

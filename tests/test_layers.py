@@ -17,7 +17,7 @@ FOLDERS = ("boards", "compiler", "host", "hw", "models", "sim")
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "compiler.graph": (set(), {"numpy"}),
     "compiler.source": ({"compiler.graph"}, {"numpy"}),
-    "host": (set(), {"numpy"}),
+    "host": (set(), {"numpy", "pynq"}),  # pynq is there only on a board
     "hw": ({"compiler.graph"}, {"amaranth", "numpy"}),
     "boards": ({"hw", "compiler.graph"}, set()),
     "sim": ({"hw", "compiler.graph"}, {"amaranth", "numpy", "numba"}),

@@ -127,6 +127,8 @@ class Shell(wiring.Component):
             with m.State("flush"):
                 m.d.comb += flush.eq(wait != 1)
                 m.d.sync += wait.eq(wait - 1)
+                with m.If(control.abort):
+                    m.d.sync += dropped.eq(1)
                 with m.If(wait == 1):
                     m.d.comb += begin.eq(1)
                     m.next = "run"
