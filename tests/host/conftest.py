@@ -77,6 +77,10 @@ def built(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     save(model, saved, folder / "model.pt", ((a, b), None))
     work = Path(request.config.cache.mkdir("board"))
     bundle = folder / "bundle"
-    build(Options(folder / "model.pt", "pynq-z2", bundle, target_fps=2.5e6, work=work))
-    texts = [(bundle / "rtl" / f"{name}.v").read_text() for name in ("network", "shell")]
-    return Built(bundle, compile_board(*texts, work), model)
+    build(
+        Options(
+            model=folder / "model.pt", board="pynq-z2", output=bundle, target_fps=2.5e6, work=work
+        )
+    )
+    network, shell = ((bundle / "rtl" / f"{name}.v").read_text() for name in ("network", "shell"))
+    return Built(bundle, compile_board(network, shell, work), model)
