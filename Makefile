@@ -56,6 +56,7 @@ $(STAMP): pyproject.toml constraints.txt | prerequisites
 demo: env
 	$(BIN)/hwc train tfc-w1a1 --data mnist5k -o $(DEMO)/tfc-w1a1.pt --overwrite
 	$(BIN)/hwc build --board pynq-z2 $(DEMO)/tfc-w1a1.pt -o $(DEMO)/bundle --verify-inputs 100 --overwrite
+	$(BIN)/hwc verify $(DEMO)/bundle
 	@echo
 	@echo "Trained network      $(DEMO)/tfc-w1a1.pt"
 	@echo "Accelerator bundle   $(DEMO)/bundle"
