@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from hwc.compiler.build import Options, build
 from hwc.compiler.report import Report
-from hwc.models import save, train
+from hwc.models import train
 
 NETS = ("tfc-w1a1", "tfc-w2a2", "sfc-w1a1", "sfc-w2a2", "resnet-s-w4a4", "resnet-s-w8a8")
 HEAD = """# The demo networks on pynq-z2
@@ -84,10 +83,7 @@ def trained(net: str, data: str, path: Path) -> None:
     """Train a network and its float twin, unless there is nothing to learn, and save it."""
     noise = data.startswith("noise:")
     found = train(net, data, epochs=0 if noise else None, progress=False, float_twin=not noise)
-    image = torch.from_numpy(found.data.x_test[:1]).double() * found.data.scale
-    samples = (found.data.x_test, found.data.y_test)
-    accuracy = {} if noise else found.accuracy
-    save(found.model, image, path, samples, accuracy=accuracy, data=data, name=net)
+    (replace(found, accuracy={}) if noise else found).save(path)
 
 
 def main() -> None:

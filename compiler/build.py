@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwc.boards.board import Board, get
-from hwc.compiler.bundle import sha256, write_bundle
-from hwc.compiler.files import replaced
+from hwc.compiler.bundle import write_bundle
+from hwc.compiler.files import replaced, sha256
 from hwc.compiler.graph import Graph, run
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import Lowered, agree, hardware, lower

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 
 from hwc.boards.board import Board
 from hwc.compiler.deploy import deploy, memory
-from hwc.compiler.files import MARK
+from hwc.compiler.files import MARK, sha256
 from hwc.compiler.lower import Encoding, Lowered, Reading
 from hwc.compiler.map.mapping import Mapping as Mapped
 from hwc.hw.layout import Layout
 from hwc.hw.verilog import TOP
 
-__all__ = ["MANIFEST_VERSION", "sha256", "write_bundle"]
+__all__ = ["MANIFEST_VERSION", "write_bundle"]
 
 MANIFEST_VERSION = 1
 RTL = "rtl/network.v"
@@ -27,11 +26,6 @@ GOLDEN_FRAMES = 16
 """Frames kept for the self-test on a board."""
 
 Ints = NDArray[np.int64]
-
-
-def sha256(data: bytes | str) -> str:
-    """Hex digest of some bytes, or of a text in UTF-8."""
-    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
 
 
 def write_bundle(

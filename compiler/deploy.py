@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import hwc.host
 from hwc.boards.board import Board
+from hwc.compiler.files import sha256
 from hwc.hw.design import Design
 from hwc.hw.shell.record import Record, StreamRecord
 from hwc.hw.shell.registers import IDENTITY, REGISTERS, VERSION
@@ -27,14 +27,14 @@ def deploy(folder: Path, design: Design, rtl: str, board: Board) -> dict[str, An
     """
     if board.shell != "axi":
         return None
-    digest = hashlib.sha256(rtl.encode()).hexdigest()[:8]
+    digest = sha256(rtl)[:8]
     shell = Shell(design, int(digest, 16), board.address_bits)
     text = shell_verilog(shell)
     (folder / SHELL).write_text(text)
     copy_driver(folder / DRIVER)
     return {
         "file": SHELL,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "sha256": sha256(text),
         "top": SHELL_TOP,
         "id": IDENTITY,
         "version": VERSION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from hwc.compiler.graph.errors import HwcError
 
-__all__ = ["MARK", "OutputError", "claim_file", "replaced"]
+__all__ = ["MARK", "OutputError", "claim_file", "replaced", "sha256"]
 
 MARK = "manifest.json"
 """A folder with this file is a bundle, and may be overwritten when asked."""
@@ -20,6 +21,11 @@ class OutputError(HwcError):
     """The output folder cannot be written."""
 
     exit_code = 2
+
+
+def sha256(data: bytes | str) -> str:
+    """Hex digest of some bytes, or of a text in UTF-8."""
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hwc.compiler.files import sha256
 from hwc.compiler.graph.errors import HwcError
-from hwc.host import Accelerator, BusError, DriverError, Measured
+from hwc.host import Accelerator, BusError, DriverError, Measured, read_manifest
 from hwc.sim.board.simulated import SimulatedBoard, compile_board
 
 __all__ = ["BundleError", "SystemCheck", "verify_bundle"]
@@ -44,27 +43,23 @@ def verify_bundle(bundle: Path, work: Path, seed: int = 1) -> SystemCheck:
     write, and after a reset. Raises BundleError if a file is not the one of the manifest, if an
     integer or a predicted cycle differs, or if an injected error is not reported.
     """
-    manifest = _manifest(bundle)
-    texts = [_checked(bundle, manifest[part]) for part in ("rtl", "shell")]
-    program = compile_board(texts[0], texts[1], work)
-    board = SimulatedBoard(program, seed, manifest["clock_mhz"])
     try:
+        manifest = read_manifest(bundle)
+        network, shell = (_checked(bundle, manifest[part]) for part in ("rtl", "shell"))
+        program = compile_board(network, shell, work)
+        board = SimulatedBoard(program, seed, manifest["clock_mhz"])
         with Accelerator(bundle, board) as accelerator:
-            quick = _run(accelerator)
+            quick = accelerator.selftest()
             _compare(quick, manifest)
             board.slow(**SLOW)
-            slow = _run(accelerator)
+            slow = accelerator.selftest()
             errors = tuple(_injected(accelerator, board, write) for write in (False, True))
             board.slow()
             board.reset()
-            _compare(_run(accelerator), manifest)
+            _compare(accelerator.selftest(), manifest)
     except DriverError as error:
         raise BundleError(f"{bundle}: {error}") from error
     return SystemCheck(quick.frames, quick, slow, manifest["cycles"], errors)
-
-
-def _run(accelerator: Accelerator) -> Measured:
-    return accelerator.selftest()
 
 
 def _injected(accelerator: Accelerator, board: SimulatedBoard, write: bool) -> str:
@@ -79,7 +74,7 @@ def _injected(accelerator: Accelerator, board: SimulatedBoard, write: bool) -> s
         side = "write" if write else "read"
         raise BundleError(f"an error response to a {side} went unnoticed")
     board.bad(0, 0, 0, write=write)
-    _run(accelerator)
+    accelerator.selftest()
     return message
 
 
@@ -106,18 +101,6 @@ def _compare(measured: Measured, manifest: dict[str, Any]) -> None:
             raise BundleError(f"at the network {what} {got} cycles, predicted were {want}")
 
 
-def _manifest(bundle: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((bundle / "manifest.json").read_text())
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{bundle} is no bundle: {error}") from None
-    if "shell" not in manifest:
-        raise BundleError(
-            f"{bundle} was built for {manifest.get('board')}, which has no shell to verify behind"
-        )
-    return manifest
-
-
 def _checked(bundle: Path, entry: dict[str, str]) -> str:
     """The text of a file, if its hash is that of the manifest."""
     path = bundle / entry["file"]
@@ -125,6 +108,6 @@ def _checked(bundle: Path, entry: dict[str, str]) -> str:
         text = path.read_text()
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from None
-    if hashlib.sha256(text.encode()).hexdigest() != entry["sha256"]:
+    if sha256(text) != entry["sha256"]:
         raise BundleError(f"{path} is not the file that was verified: its SHA-256 differs")
     return text

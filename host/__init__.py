@@ -4,7 +4,8 @@ Imports numpy and nothing of the compiler: this folder is copied into every bund
 which is why imports inside it are relative.
 """
 
-from .driver import Accelerator, Measured
+from .device import Measured
+from .driver import Accelerator, read_manifest
 from .errors import BusError, DeviceTimeout, DriverError, SelftestError, WrongDevice
 from .transport import Buffer, Transport
 
@@ -18,4 +19,5 @@ __all__ = [
     "SelftestError",
     "Transport",
     "WrongDevice",
+    "read_manifest",
 ]

@@ -7,17 +7,15 @@ registers); the interrupt is waited for only through UIO.
 import mmap
 import os
 import select
-import time
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DriverError
-from .transport import Buffer
+from .transport import Buffer, poll
 
 PAGE = 4096
-NAP = 20e-6
 
 
 class MappedBuffer:
@@ -102,12 +100,7 @@ class DevMem:
             if ready:
                 os.read(self._files[0], 4)
             return bool(ready)
-        until = time.monotonic() + timeout
-        while self.read32(self._status) & 1:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(NAP)
-        return True
+        return poll(self, self._status, timeout)
 
     def reset(self) -> None:
         raise DriverError("the accelerator hangs on its memory; load the bitstream again")

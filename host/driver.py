@@ -35,7 +35,7 @@ class Accelerator:
 
     def __init__(self, bundle: str | Path, transport: Transport, timeout: float = 1.0) -> None:
         self.bundle = Path(bundle)
-        self.manifest = self._manifest()
+        self.manifest = read_manifest(self.bundle)
         self.timeout = timeout
         self.last: Measured | None = None
         """Cycles of the last batch, or of its last part."""
@@ -120,8 +120,7 @@ class Accelerator:
 
     def _part(self, codes: Mapping[str, NDArray[Any]], frames: int) -> dict[str, NDArray[np.int64]]:
         shell = self.manifest["shell"]
-        source = self._buffer(0, frames * shell["input_stride"])
-        target = self._buffer(1, frames * shell["output_stride"])
+        source, target = self._reserve(frames)
         records = source.array[: frames * shell["input_stride"]].reshape(frames, -1)
         for name, item in self.inputs.items():
             item.stream.pack(codes[name], records)
@@ -147,15 +146,15 @@ class Accelerator:
             raise DriverError(f"all inputs take equally many frames, got {counts}")
         return codes
 
-    def _buffer(self, which: int, nbytes: int) -> Buffer:
-        """The input (0) or output (1) buffer, at least so large."""
-        if not self.buffers or len(self.buffers[which].array) < nbytes:
-            shell = self.manifest["shell"]
-            frames = -(-nbytes // (shell["output_stride"] if which else shell["input_stride"]))
+    def _reserve(self, frames: int) -> list[Buffer]:
+        """Buffers of at least so many input and output records."""
+        shell = self.manifest["shell"]
+        strides = shell["input_stride"], shell["output_stride"]
+        if len(self.buffers) < 2 or len(self.buffers[0].array) < frames * strides[0]:
             self._release()
-            for stride in (shell["input_stride"], shell["output_stride"]):
+            for stride in strides:
                 self.buffers.append(self._transport.allocate(frames * stride))
-        return self.buffers[which]
+        return self.buffers
 
     def _release(self) -> None:
         while self.buffers:
@@ -170,12 +169,14 @@ class Accelerator:
     def _sections(self, side: str) -> list[tuple[str, dict[str, Any]]]:
         return list(self.manifest[side].items())
 
-    def _manifest(self) -> dict[str, Any]:
-        path = self.bundle / "manifest.json"
-        try:
-            manifest = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise DriverError(f"{path}: no readable manifest: {error}") from None
-        if not isinstance(manifest, dict) or "shell" not in manifest:
-            raise DriverError(f"{path}: the bundle has no shell; build it for a board with AXI")
-        return manifest
+
+def read_manifest(bundle: Path) -> dict[str, Any]:
+    """The manifest of a bundle with a shell; DriverError if it is another folder."""
+    path = bundle / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DriverError(f"{path}: no readable manifest: {error}") from None
+    if not isinstance(manifest, dict) or "shell" not in manifest:
+        raise DriverError(f"{path}: the bundle has no shell; build it for a board with AXI")
+    return manifest

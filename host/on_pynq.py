@@ -1,6 +1,5 @@
 """The transport of PYNQ Linux; `pynq` is imported only when it is opened, on the board."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DriverError
-from .transport import Buffer
+from .transport import Buffer, poll
 
 BASE = 0x4000_0000
 """Where the bundle's project puts the registers."""
-NAP = 20e-6
-"""Seconds between two looks at the interrupt's line."""
 
 
 class PynqBuffer:
@@ -68,12 +65,7 @@ class Pynq:
 
     def wait(self, timeout: float) -> bool:
         """Polls: a batch is often over before the kernel could hand an interrupt on."""
-        until = time.monotonic() + timeout
-        while self.read32(self._status) & 1:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(NAP)
-        return True
+        return poll(self, self._status, timeout)
 
     def reset(self) -> None:
         """Loads the bitstream again, if it was loaded from here."""

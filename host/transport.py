@@ -1,9 +1,13 @@
 """What a driver needs of its surroundings."""
 
+import time
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+NAP = 20e-6
+"""Seconds between two looks at the status."""
 
 
 class Buffer(Protocol):
@@ -58,3 +62,13 @@ class Transport(Protocol):
     def close(self) -> None:
         """Let go of everything."""
         ...
+
+
+def poll(transport: Transport, status: int, timeout: float) -> bool:
+    """`Transport.wait` without an interrupt: whether the busy bit fell in the register `status`."""
+    until = time.monotonic() + timeout
+    while transport.read32(status) & 1:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(NAP)
+    return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from amaranth.back import verilog
+from amaranth.lib import wiring
 
 from hwc.hw.design import Design, Top
 
-__all__ = ["TOP", "to_verilog"]
+__all__ = ["TOP", "plain_verilog", "to_verilog"]
 
 TOP = "hwc_network"
 """Name of the top module."""
@@ -17,7 +18,11 @@ def to_verilog(design: Design, name: str = TOP) -> str:
 
     Ports are ``clk``, ``rst`` (synchronous, high) and those of :class:`Top`.
     """
-    top = Top(design)
+    return plain_verilog(Top(design), name)
+
+
+def plain_verilog(top: wiring.Component, name: str) -> str:
+    """Verilog-2001 of a component; nothing in it depends on the machine or the tool's release."""
     # Source locations would put paths of this machine into the text.
     text = verilog.convert(top, name=name, emit_src=False, strip_internal_attrs=True)
     return "".join(

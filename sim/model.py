@@ -48,13 +48,8 @@ def build(
     files = {"top.v": verilog, "taps.vlt": _config(taps), "streams.cpp": _bindings(design, taps)}
     directory = directory.absolute()
     runtime = _runtime(directory)
-    digest = _digest(*files.values(), runtime.name, *VERILATE, str(optimize))
-    place = directory / f"model-{digest}"
-    if not (place / "bench").exists():
-        workers = jobs or os.cpu_count() or 1
-        parts = sorted(runtime.glob("*.o"))
-        _build(place, lambda folder: _model(folder, files, parts, optimize, workers, TOP))
-    return place / "bench", verilog
+    parts = sorted(runtime.glob("*.o"))
+    return _program(files, TOP, directory, parts, optimize, jobs), verilog
 
 
 def compile_program(
@@ -66,15 +61,25 @@ def compile_program(
     """
     directory = directory.absolute()
     runtime = _runtime(directory)
-    digest = _digest(*files.values(), top, source, runtime.name, *VERILATE, str(optimize))
-    place = directory / f"program-{digest}"
+    parts = [runtime / f"{name}.o" for name in _LIBRARY]
+    return _program({**files, "streams.cpp": source}, top, directory, parts, optimize, None)
+
+
+def _program(
+    files: Mapping[str, str],
+    top: str,
+    directory: Path,
+    parts: list[Path],
+    optimize: int,
+    jobs: int | None,
+) -> Path:
+    """What :func:`_model` makes of these, built or taken from ``directory``."""
+    names = [f"{part.parent.name}/{part.name}" for part in parts]
+    digest = _digest(*files.values(), top, *names, *VERILATE, str(optimize))
+    place = directory / f"model-{digest}"
     if not (place / "bench").exists():
-        texts = {**files, "streams.cpp": source}
-        parts = [*(runtime / f"{name}.o" for name in _LIBRARY)]
-        _build(
-            place,
-            lambda folder: _model(folder, texts, parts, optimize, os.cpu_count() or 1, top),
-        )
+        workers = jobs or os.cpu_count() or 1
+        _build(place, lambda folder: _model(folder, files, parts, optimize, workers, top))
     return place / "bench"
 
 

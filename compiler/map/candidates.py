@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from functools import singledispatch
 
 from hwc.compiler.graph import (
@@ -67,13 +68,7 @@ def candidates(
     """
     found: list[Unit] = []
     deepest = None
-    most = min(levels, PIPELINED)
-    if isinstance(stage.op, MatMul | GroupedMatMul):
-        kind, act = stage.sources[0].type, stage.activation
-        offers: Iterator[Unit] = MatVec.candidates(stage.op, kind, act, max_levels=most, near=near)
-    else:
-        offers = _offers(stage.op, stage, wanted, most)
-    for unit in offers:
+    for unit in _offers(stage.op, stage, _Wish(wanted, min(levels, PIPELINED), near)):
         depth = unit.levels()
         if depth <= levels:
             found.append(unit)
@@ -88,25 +83,47 @@ def candidates(
     return found
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """What is asked of the units of a stage; see :func:`candidates`."""
+
+    tiles: Collection[Tile]
+    levels: int
+    near: int | None
+
+
 @singledispatch
-def _offers(op: Op, stage: Stage, wanted: Collection[Tile], levels: int) -> Iterator[Unit]:
+def _offers(op: Op, stage: Stage, wish: _Wish) -> Iterator[Unit]:
     raise MappingError(f"{stage.tensor!r}: there is no unit for {type(op).__name__}")
 
 
-@_offers.register
-def _(op: Window, stage: Stage, wanted: Collection[Tile], levels: int) -> Iterator[Unit]:
-    yield from LineBuffer.candidates(op, stage.sources[0].type, wanted)
+@_offers.register(MatMul)
+@_offers.register(GroupedMatMul)
+def _(
+    op: MatMul | GroupedMatMul,
+    stage: Stage,
+    wish: _Wish,
+) -> Iterator[Unit]:
+    kind, act = stage.sources[0].type, stage.activation
+    yield from MatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
 
 
 @_offers.register
-def _(op: WindowReduce, stage: Stage, wanted: Collection[Tile], levels: int) -> Iterator[Unit]:
+def _(op: Window, stage: Stage, wish: _Wish) -> Iterator[Unit]:
+    yield from LineBuffer.candidates(op, stage.sources[0].type, wish.tiles)
+
+
+@_offers.register
+def _(op: WindowReduce, stage: Stage, wish: _Wish) -> Iterator[Unit]:
     yield from Reduce.candidates(op, stage.sources[0].type)
 
 
 @_offers.register(GlobalSumPool)
 @_offers.register(GlobalMaxPool)
 def _(
-    op: GlobalSumPool | GlobalMaxPool, stage: Stage, wanted: Collection[Tile], levels: int
+    op: GlobalSumPool | GlobalMaxPool,
+    stage: Stage,
+    wish: _Wish,
 ) -> Iterator[Unit]:
     yield from GlobalPool.candidates(op, stage.sources[0].type)
 
@@ -114,28 +131,30 @@ def _(
 @_offers.register(MultiThreshold)
 @_offers.register(Requant)
 def _(
-    op: MultiThreshold | Requant, stage: Stage, wanted: Collection[Tile], levels: int
+    op: MultiThreshold | Requant,
+    stage: Stage,
+    wish: _Wish,
 ) -> Iterator[Unit]:
     kind = stage.sources[0].type
-    for tile in _pointwise(kind.shape, wanted):
-        yield Activation(op, kind, tile, max_levels=levels)
+    for tile in _pointwise(kind.shape, wish.tiles):
+        yield Activation(op, kind, tile, max_levels=wish.levels)
 
 
 @_offers.register
-def _(op: Add, stage: Stage, wanted: Collection[Tile], levels: int) -> Iterator[Unit]:
+def _(op: Add, stage: Stage, wish: _Wish) -> Iterator[Unit]:
     types = tuple(s.type for s in stage.sources)
-    for tile in _pointwise(types[0].shape, wanted):
+    for tile in _pointwise(types[0].shape, wish.tiles):
         yield AddUnit(op, types, tile)
 
 
 @_offers.register
-def _(op: Concat, stage: Stage, wanted: Collection[Tile], levels: int) -> Iterator[Unit]:
+def _(op: Concat, stage: Stage, wish: _Wish) -> Iterator[Unit]:
     yield from ConcatUnit.candidates(op, tuple(s.type for s in stage.sources))
 
 
 @_offers.register(ArgMax)
 @_offers.register(TopK)
-def _(op: ArgMax | TopK, stage: Stage, wanted: Collection[Tile], levels: int) -> Iterator[Unit]:
+def _(op: ArgMax | TopK, stage: Stage, wish: _Wish) -> Iterator[Unit]:
     yield from SelectUnit.candidates(op, stage.sources[0].type)
 
 

@@ -10,24 +10,34 @@ from amaranth.lib.wiring import In, Out
 
 from hwc.hw.shell.registers import REGISTERS, Control, Status
 
-__all__ = ["ControlPort"]
+__all__ = ["BUS", "ControlPort", "status"]
 
-WRITABLE = (
-    "SCRATCH",
-    "FRAMES",
-    "INPUT_ADDR",
-    "INPUT_ADDR_HIGH",
-    "OUTPUT_ADDR",
-    "OUTPUT_ADDR_HIGH",
-)
 ADDRESS_BITS = 12
+BUS: dict[str, wiring.Member] = {
+    "awvalid": In(1),
+    "awready": Out(1),
+    "awaddr": In(ADDRESS_BITS),
+    "wvalid": In(1),
+    "wready": Out(1),
+    "wdata": In(32),
+    "wstrb": In(4),
+    "bvalid": Out(1),
+    "bready": In(1),
+    "arvalid": In(1),
+    "arready": Out(1),
+    "araddr": In(ADDRESS_BITS),
+    "rvalid": Out(1),
+    "rready": In(1),
+    "rdata": Out(32),
+}
+"""The AXI4-Lite ports that carry something; both responses are always OKAY."""
 
 
 class ControlPort(wiring.Component):
     """One access of either kind at a time; byte strobes are honoured.
 
-    ``read`` holds what read-only registers read, by lower-case name; those of ``WRITABLE`` are
-    outputs and do not change while ``busy``, but for SCRATCH. ``start``, ``abort`` and ``clear``
+    A port for each register but CONTROL, by lower-case name: read-only ones are inputs, the others
+    outputs that do not change while ``busy``, but for SCRATCH. ``start``, ``abort`` and ``clear``
     are 1 for a cycle when written.
     """
 
@@ -73,21 +83,7 @@ class ControlPort(wiring.Component):
 
     def __init__(self) -> None:
         ports: dict[str, wiring.Member] = {
-            "awvalid": In(1),
-            "awready": Out(1),
-            "awaddr": In(ADDRESS_BITS),
-            "wvalid": In(1),
-            "wready": Out(1),
-            "wdata": In(32),
-            "wstrb": In(4),
-            "bvalid": Out(1),
-            "bready": In(1),
-            "arvalid": In(1),
-            "arready": Out(1),
-            "araddr": In(ADDRESS_BITS),
-            "rvalid": Out(1),
-            "rready": In(1),
-            "rdata": Out(32),
+            **BUS,
             "busy": In(1),
             "start": Out(1),
             "abort": Out(1),
@@ -96,7 +92,7 @@ class ControlPort(wiring.Component):
         }
         for register in REGISTERS:
             if register.name != "CONTROL":
-                flow = Out if register.name in WRITABLE else In
+                flow = In if register.access == "r" else Out
                 ports[register.name.lower()] = flow(32)
         super().__init__(ports)
 
@@ -125,14 +121,14 @@ class ControlPort(wiring.Component):
             m.d.sync += [has_addr.eq(0), has_word.eq(0), self.bvalid.eq(1)]
             with m.Switch(addr[2:]):
                 for register in REGISTERS:
-                    if register.name in WRITABLE:
+                    if register.name == "CONTROL":
+                        with m.Case(register.offset >> 2):
+                            self._act(m, word, strobes)
+                    elif register.access != "r":
                         value: Value = getattr(self, register.name.lower())
                         locked = self.busy if register.name != "SCRATCH" else Const(0)
                         with m.Case(register.offset >> 2), m.If(~locked):
                             m.d.sync += value.eq((value & ~mask) | (word & mask))
-                    elif register.name == "CONTROL":
-                        with m.Case(register.offset >> 2):
-                            self._act(m, word, strobes)
 
     def _act(self, m: Module, word: Signal, strobes: Signal) -> None:
         low = word & strobes[0].replicate(8)

@@ -18,15 +18,14 @@ def cnv(data: Dataset, bits: int) -> nn.Module:
     """
     at_least("cnv", data, 28)
     layers = Layers(input=raw_input(data))
-    (inputs, h, w), k = data.shape, 0
-    for outputs, pool in ((64, False), (64, True), (128, False), (128, True), (256, 0), (256, 0)):
-        k += 1
+    inputs, h, w = data.shape
+    for k, outputs in enumerate((64, 64, 128, 128, 256, 256), 1):
         size = min(3, h, w)
         layers[f"conv{k}"] = conv(inputs, outputs, size, bits)
         layers[f"norm{k}"] = nn.BatchNorm2d(outputs)
         layers[f"act{k}"] = act(bits)
         inputs, h, w = outputs, h - size + 1, w - size + 1
-        if pool:
+        if k in (2, 4):
             layers[f"pool{k}"] = nn.MaxPool2d(2)
             h, w = h // 2, w // 2
     layers["flatten"] = nn.Flatten()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwc.compiler.graph.errors import HwcError
+from hwc.hw.shell.shell import SHELL_TOP
 from hwc.hw.verilog import TOP
 from hwc.sim import toolchain
 from hwc.sim.model import compile_program
@@ -47,7 +48,7 @@ def compile_board(network: str, shell: str, directory: str | Path) -> Path:
     """The simulator of these two Verilog texts, built or taken from ``directory``."""
     source = (Path(__file__).parent / "board.cpp").read_text()
     files = {"network.v": network, "shell.v": shell}
-    return compile_program(files, "hwc_top", source, Path(directory))
+    return compile_program(files, SHELL_TOP, source, Path(directory))
 
 
 class SimulatedBoard:
