@@ -15,10 +15,10 @@ from hwc.compiler.graph import exact
 from hwc.compiler.graph.frozen import IntNd
 from hwc.compiler.graph.window import Window
 
-CHUNK = 1 << 18
-"""Elements of im2col held at once: bounds memory, and the buffers stay in the cache."""
+CHUNK = 1 << 20
+"""Elements of im2col held at once: bounds memory and still amortizes the calls."""
 
-LANES = 96
+LANES = 208
 """Columns of a product worth having: with fewer, BLAS is slower than the zeros are dear."""
 
 

@@ -1,5 +1,8 @@
 """How many thresholds of its channel each value reaches: exact, fast for few and many levels."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,14 +28,29 @@ def count_reached(x: IntNd, thresholds: IntNd, descending: NDArray[np.bool_]) ->
     flat, levels, flip = join_rows(x, thresholds.T, flip)
     y = np.empty(flat.shape, np.int64)
     count = _compare if len(levels) <= FEW else _search
+    narrow = _narrow(levels)
     step = max(1, BLOCK // flat.shape[1])
     for i in range(0, len(flat), step):
         part = flat[i : i + step]
-        count(part ^ flip if descending.any() else part, levels, y[i : i + step])
+        part = part ^ flip if descending.any() else part
+        count(narrow(part), narrow(levels), y[i : i + step])
     return y.reshape(x.shape)
 
 
-def _compare(x: IntNd, levels: IntNd, y: IntNd) -> None:
+def _narrow(levels: IntNd) -> Callable[[IntNd], NDArray[Any]]:
+    """A conversion to the narrowest type that keeps every comparison with these levels.
+
+    Whatever is below the lowest level may count as just below it, whatever is above the highest as
+    equal to it.
+    """
+    lowest, highest = int(levels.min(initial=0)), int(levels.max(initial=0))
+    for dtype in (np.int16, np.int32):
+        if np.iinfo(dtype).min < lowest and highest <= np.iinfo(dtype).max:
+            return lambda x: np.clip(x, lowest - 1, highest).astype(dtype)
+    return lambda x: x
+
+
+def _compare(x: NDArray[Any], levels: NDArray[Any], y: IntNd) -> None:
     """Writes y[M, C] = number of levels[:, c] that x[M, C] is at least, level by level."""
     count = np.zeros(x.shape, np.int8)
     reached = np.empty(x.shape, np.bool_)
@@ -42,7 +60,7 @@ def _compare(x: IntNd, levels: IntNd, y: IntNd) -> None:
     y[:] = count
 
 
-def _search(x: IntNd, levels: IntNd, y: IntNd) -> None:
+def _search(x: NDArray[Any], levels: NDArray[Any], y: IntNd) -> None:
     """The same by binary search, column by column (at once if all share their levels)."""
     if levels.shape[1] == 1:
         y[:] = np.searchsorted(levels[:, 0], x, side="right")
