@@ -7,7 +7,8 @@ file's, with hyphens: ``pynq_z2.py`` is ``pynq-z2``.
 import importlib
 import math
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import hwc.boards
@@ -20,14 +21,60 @@ class BoardError(HwcError):
 
 
 @dataclass(frozen=True)
+class Zynq:
+    """A processing system beside the fabric, driving the network through docs/shell.md.
+
+    `system` names the Tcl in boards/vivado/. `base` is where the shell's registers lie and
+    `address_bits` what its memory addresses have. `settings` are the properties of the processing
+    system's cell that belong to this board (crystal, DDR, MIO); where Vivado knows `board_part`,
+    its preset is taken in their place.
+    """
+
+    system: Literal["zynq7", "zynqmp"]
+    base: int
+    address_bits: int
+    board_part: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Serial:
+    """No processor: a serial link of 8N1 at `baud`. Pins are names of the package's balls.
+
+    `rx` is the pin on which the fabric hears, `tx` the one on which it speaks, `reset` a button
+    that reads `pressed`.
+    """
+
+    baud: int
+    clock: str
+    rx: str
+    tx: str
+    reset: str
+    pressed: Literal[0, 1] = 0
+    standard: str = "LVCMOS33"
+
+
+@dataclass(frozen=True)
+class Nextpnr:
+    """Open tools make the bitstream: yosys, nextpnr and the packer of the `family`.
+
+    `options` tell nextpnr which device this is; `packer` are options of the packer.
+    """
+
+    family: Literal["ice40", "ecp5"]
+    options: tuple[str, ...]
+    packer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Board:
     """A board: its part, what the part holds, and how fast its fabric is assumed to be.
 
-    `budget` counts the whole part: nothing is reserved for a shell. `stream_bits` is the widest
-    beat that the outside can give and take in every cycle. `shell`: "axi" where a processor beside
-    the fabric drives the network through docs/shell.md, with memory addresses of `address_bits`;
-    "none" where a bundle holds the network alone. `clock_mhz` is the default clock and
-    `max_clock_mhz` the fastest that may be asked for. `flow` makes the bitstream.
+    `budget` counts the whole part in primitives of the 7 series: nothing is reserved for a shell.
+    `stream_bits` is the widest beat that the outside can give and take in every cycle. `host` is
+    what drives the network; None where a bundle holds the network alone. `clock_mhz` is the default
+    clock and `max_clock_mhz` the fastest that may be asked for; behind a serial link the clock is
+    the oscillator's. `flow` makes the bitstream.
 
     The speed model is deliberately small: a register-to-register path of n LUT or carry levels is
     taken to need `ns_fixed + n * ns_per_level`, clock-to-output, setup, skew and average routing
@@ -40,13 +87,12 @@ class Board:
     part: str
     budget: Resources
     stream_bits: int
-    shell: Literal["axi", "none"] = "none"
-    address_bits: int = 32
+    host: Zynq | Serial | None = None
     clock_mhz: float = 100.0
     max_clock_mhz: float = 200.0
     ns_fixed: float = 1.0
     ns_per_level: float = 0.9
-    flow: Literal["vivado"] = "vivado"
+    flow: Nextpnr | Literal["vivado"] = "vivado"
     url: str = ""
 
     def levels(self, clock_mhz: float | None = None) -> int:
@@ -60,12 +106,18 @@ class Board:
                 f"{self.name}: the clock must be above 0 and at most {self.max_clock_mhz:g} MHz, "
                 f"got {clock:g}"
             )
+        if isinstance(self.host, Serial) and clock != self.clock_mhz:
+            raise BoardError(
+                f"{self.name}: the network runs on the oscillator of {self.clock_mhz:g} MHz, "
+                f"got {clock:g}; leave --clock-mhz out"
+            )
         return max(1, math.floor((1000.0 / clock - self.ns_fixed) / self.ns_per_level))
 
 
 def names() -> tuple[str, ...]:
     """The legal board names, sorted."""
-    modules = {module.name for module in pkgutil.iter_modules(hwc.boards.__path__)} - {"board"}
+    found = pkgutil.iter_modules(hwc.boards.__path__)
+    modules = {module.name for module in found if not module.ispkg} - {"board"}
     return tuple(sorted(module.replace("_", "-") for module in modules))
 
 

@@ -1,14 +1,17 @@
-"""Digilent PYNQ-Z1: the same Zynq XC7Z020 and ports as the PYNQ-Z2 (AMD DS190), other pins."""
+"""Digilent PYNQ-Z1: the Zynq XC7Z020, memory and MIO of the PYNQ-Z2, other pins of the fabric."""
 
-from hwc.boards.board import Board
-from hwc.hw.resources import Resources
+from dataclasses import replace
 
-BOARD = Board(
+from hwc.boards import pynq_z2
+from hwc.boards.board import Board, Zynq
+
+_TWIN = pynq_z2.BOARD
+assert isinstance(_TWIN.host, Zynq)
+
+BOARD: Board = replace(
+    _TWIN,
     name="pynq-z1",
     title="Digilent PYNQ-Z1",
-    part="xc7z020clg400-1",
-    budget=Resources(lut=53_200, ff=106_400, dsp=220, bram18=280),
-    stream_bits=64,
-    shell="axi",
+    host=replace(_TWIN.host, board_part="www.digilentinc.com:pynq-z1:part0:1.0"),
     url="https://digilent.com/reference/programmable-logic/pynq-z1/start",
 )

@@ -77,7 +77,7 @@ def write_bundle(
         "golden": files,
         "cycles": dict(cycles),
     }
-    if shell := deploy(folder, design, rtl, board):
+    if shell := deploy(folder, design, rtl, board, clock_mhz):
         manifest["shell"] = shell
     (folder / MARK).write_text(json.dumps(manifest, indent=2) + "\n")
 

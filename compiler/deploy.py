@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import hwc.host
-from hwc.boards.board import Board
+from hwc.boards.board import Board, Zynq
 from hwc.compiler.files import sha256
+from hwc.compiler.vivado import write_project
 from hwc.hw.design import Design
 from hwc.hw.shell.record import Record, StreamRecord
 from hwc.hw.shell.registers import IDENTITY, REGISTERS, VERSION
@@ -20,26 +21,32 @@ SHELL = "rtl/shell.v"
 DRIVER = "driver"
 
 
-def deploy(folder: Path, design: Design, rtl: str, board: Board) -> dict[str, Any] | None:
-    """Write shell and driver into a bundle; the ``shell`` section of its manifest.
+def deploy(
+    bundle: Path, design: Design, rtl: str, board: Board, clock_mhz: float
+) -> dict[str, Any] | None:
+    """Write shell, project and driver into a bundle that has its network; the ``shell`` section of
+    its manifest.
 
-    None for a board without a processor beside the fabric: its bundle is the network alone.
+    None for a board without a host: its bundle is the network alone.
     """
-    if board.shell != "axi":
+    if not isinstance(board.host, Zynq):
         return None
     digest = sha256(rtl)[:8]
-    shell = Shell(design, int(digest, 16), board.address_bits)
+    shell = Shell(design, int(digest, 16), board.host.address_bits)
     text = shell_verilog(shell)
-    (folder / SHELL).write_text(text)
-    copy_driver(folder / DRIVER)
+    (bundle / SHELL).write_text(text)
+    names = sorted(path.name for path in (bundle / SHELL).parent.glob("*.v"))
+    write_project(bundle, board, clock_mhz, names, SHELL_TOP)
+    copy_driver(bundle / DRIVER)
     return {
         "file": SHELL,
         "sha256": sha256(text),
         "top": SHELL_TOP,
+        "base": board.host.base,
         "id": IDENTITY,
         "version": VERSION,
         "hash": digest,
-        "address_bits": board.address_bits,
+        "address_bits": board.host.address_bits,
         "input_stride": shell.engine.input.stride,
         "output_stride": shell.engine.output.stride,
         "registers": {register.name: register.offset for register in REGISTERS},

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from .devmem import DevMem
-from .driver import Accelerator
+from .driver import Accelerator, read_manifest
 from .errors import DriverError
 from .on_pynq import Pynq
 from .transport import Transport
@@ -29,7 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.uio:
             transport = DevMem(options.uio, options.memory, options.address, options.size)
         else:
-            transport = Pynq(options.bitfile or options.bundle / "vivado" / "hwc.bit")
+            base = read_manifest(options.bundle)["shell"]["base"]
+            transport = Pynq(options.bitfile or options.bundle / "vivado" / "hwc.bit", base)
     except DriverError as error:
         print(f"error: {error}", file=sys.stderr)
         return 3

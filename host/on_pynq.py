@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 from .errors import DriverError
 from .transport import Buffer, poll
 
-BASE = 0x4000_0000
-"""Where the bundle's project puts the registers."""
-
 
 class PynqBuffer:
     """Memory from the board's CMA pool."""
@@ -32,9 +29,12 @@ class PynqBuffer:
 
 
 class Pynq:
-    """Loads the bitstream `bitfile` (with its .hwh beside it) unless it is None."""
+    """Loads the bitstream `bitfile` (with its .hwh beside it) unless it is None.
 
-    def __init__(self, bitfile: str | Path | None, base: int = BASE, status: int = 0x14) -> None:
+    `base` is where the registers are, `manifest["shell"]["base"]`.
+    """
+
+    def __init__(self, bitfile: str | Path | None, base: int, status: int = 0x14) -> None:
         try:
             import pynq  # pyright: ignore[reportMissingImports]
         except ImportError:

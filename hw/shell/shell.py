@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from amaranth.hdl import (
     Cat,
     ClockDomain,
@@ -225,21 +227,33 @@ _CONSTANTS = {
 def shell_verilog(shell: Shell) -> str:
     """Verilog-2001 of the shell as one text, the network a module of its own elsewhere."""
     text = plain_verilog(shell, SHELL_TOP)
-    return "".join(_interfaces(line) + "\n" for line in text.splitlines())
+    before, head, top = text.rpartition(f"module {SHELL_TOP}(")
+    return before + head + _PORT.sub(_interface, top)
 
 
-def _interfaces(line: str) -> str:
-    """What tells Vivado which ports of the top make an interface; other tools ignore it."""
-    note = _NOTES.get(line.strip())
-    return f"  (* {note} *)\n{line}" if note else line
-
-
-_INFO = 'X_INTERFACE_INFO = "xilinx.com:signal:'
+_PORT = re.compile(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);$", re.MULTILINE)
+_SIGNAL = "xilinx.com:signal:"
 _NOTES = {
-    "input aclk;": f'{_INFO}clock:1.0 aclk CLK", '
-    'X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axi:m_axi, ASSOCIATED_RESET aresetn"',
-    "input aresetn;": f'{_INFO}reset:1.0 aresetn RST", '
-    'X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW"',
-    "output irq;": f'{_INFO}interrupt:1.0 irq INTERRUPT", '
-    'X_INTERFACE_PARAMETER = "SENSITIVITY LEVEL_HIGH"',
+    "aclk": (
+        f"{_SIGNAL}clock:1.0 aclk CLK",
+        "ASSOCIATED_BUSIF s_axi:m_axi, ASSOCIATED_RESET aresetn",
+    ),
+    "aresetn": (f"{_SIGNAL}reset:1.0 aresetn RST", "POLARITY ACTIVE_LOW"),
+    "irq": (f"{_SIGNAL}interrupt:1.0 irq INTERRUPT", "SENSITIVITY LEVEL_HIGH"),
+    "s_axi_awaddr": ("", "PROTOCOL AXI4LITE, DATA_WIDTH 32"),
+    "m_axi_araddr": ("", "PROTOCOL AXI4, DATA_WIDTH 64, MAX_BURST_LENGTH 16"),
 }
+"""Per port: the interface signal that it is (AXI: by its name) and parameters of the interface."""
+
+
+def _interface(port: re.Match[str]) -> str:
+    """What tells Vivado which ports of the top make an interface; other tools ignore it."""
+    name = port[1]
+    info, parameters = _NOTES.get(name, ("", ""))
+    if not info:
+        bus, _, signal = name.rpartition("_")
+        info = f"xilinx.com:interface:aximm:1.0 {bus} {signal.upper()}"
+    notes = [f'X_INTERFACE_INFO = "{info}"']
+    if parameters:
+        notes.append(f'X_INTERFACE_PARAMETER = "{parameters}"')
+    return f"  (* {', '.join(notes)} *)\n{port[0]}"

@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 
 import hwc.boards
-from hwc.boards.board import BoardError, get, names
+from hwc.boards.board import BoardError, Nextpnr, Serial, get, names
 
 PARTS = {
-    # LUT, FF, DSP48E1, BRAM36 from the product tables of AMD DS180 and DS190.
+    # LUT6, FF, DSP48, BRAM36 from the product tables of AMD DS180, DS190, DS891 and DS987.
     "xc7z020": (53_200, 106_400, 220, 140),
     "xc7a35t": (20_800, 41_600, 90, 50),
     "xc7a100t": (63_400, 126_800, 240, 135),
+    "xczu7ev": (230_400, 460_800, 1_728, 312),
+    "xck26": (117_120, 234_240, 1_248, 144),
+}
+OTHERS = {
+    # LUT4 (two for a LUT6), FF, kbit of block RAM from Lattice FPGA-DS-02008 and FPGA-DS-02012.
+    "iCE40UP5K": (5_280, 5_280, 120),
+    "LFE5U-85F": (83_640, 83_640, 3_744),
 }
 
 
@@ -31,16 +38,25 @@ def test_board_is_complete(name: str) -> None:
     assert board.url.startswith("https://")
     assert 0 < board.clock_mhz <= board.max_clock_mhz
     assert board.stream_bits % 8 == 0
+    assert isinstance(board.flow, Nextpnr) or board.part.startswith("xc")
+    if isinstance(board.host, Serial):
+        assert board.stream_bits == 8
+        assert board.clock_mhz * 1e6 / board.host.baud >= 8
+        with pytest.raises(BoardError, match="runs on the oscillator"):
+            board.levels(board.clock_mhz / 2)
 
 
 @pytest.mark.parametrize("name", names())
 def test_budget_is_that_of_the_part(name: str) -> None:
     board = get(name)
-    family = re.match(r"xc7[az]\d+t?", board.part)
-    assert family, board.part
-    lut, ff, dsp, bram36 = PARTS[family.group()]
     budget = board.budget
-    assert (budget.lut, budget.ff, budget.dsp, budget.bram18) == (lut, ff, dsp, 2 * bram36)
+    if family := re.match(r"xc7[az]\d+t?|xczu7ev|xck26", board.part):
+        lut, ff, dsp, bram36 = PARTS[family.group()]
+        assert (budget.lut, budget.ff, budget.dsp, budget.bram18) == (lut, ff, dsp, 2 * bram36)
+    else:
+        lut4, ff, kbits = next(v for part, v in OTHERS.items() if board.part.startswith(part))
+        assert (budget.lut, budget.ff, budget.dsp) == (lut4 // 2, ff, 0)
+        assert budget.bram18 == kbits // 18
 
 
 def test_an_unknown_board_lists_the_legal_names() -> None:
