@@ -83,6 +83,18 @@ class ActSpec:
         return -(-self.channels // self.lanes)
 
     @property
+    def addressed(self) -> bool:
+        """Whether the constants depend on the channel step, so that it is looked at."""
+        pipe = self.pipe
+        return (pipe.steps if isinstance(pipe, RequantPipe) else pipe.table.steps) > 1
+
+    @property
+    def reads(self) -> int:
+        """Bits of an x that count."""
+        pipe = self.pipe
+        return self.x.width if isinstance(pipe, RequantPipe) else pipe.table.read
+
+    @property
     def y(self) -> Type:
         """Type of the codes."""
         return self.op.infer(self.x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self, TypeVar
 
@@ -16,8 +16,9 @@ from hwc.hw.layout import Layout
 from hwc.hw.schedule import Mask, Nest, Schedule, Sum
 from hwc.hw.unit import Datapath, Ints, Resources, Unit, UnitError, extremes
 from hwc.hw.units.act import ActOp, ActSpec, Form, edges
+from hwc.hw.units.control import control_resources
 from hwc.hw.units.multiply import Style
-from hwc.hw.units.parts import distinct, pipe, step_bits
+from hwc.hw.units.parts import distinct, pipe
 
 __all__ = ["Activation"]
 
@@ -75,12 +76,13 @@ class Activation(Unit):
         return Schedule.single(nest, self.spec.lead + self.spec.latency)
 
     def resources(self) -> Resources:
-        spec, steps = self.spec, self.inputs()["x"].steps
-        held = self.inputs()["x"].width if spec.lead else 0
-        loops = sum(step_bits(n) for n in (math.prod(steps[:-1]), steps[-1]))
-        address = step_bits(steps[-1])
-        control = Resources(loops + address + 3, loops + address, 0, 0)
-        return spec.resources() + control + Resources(0, held + spec.latency, 0, 0)
+        spec = self.spec
+        held = spec.copies * spec.lanes * spec.reads if spec.lead else 0
+        schedule = self.schedule()
+        if not spec.addressed:
+            nest = schedule.processes[0].nests[0]
+            schedule = Schedule.single(replace(nest, addresses={}), schedule.latency["y"])
+        return spec.resources() + control_resources(schedule, ()) + Resources(0, held, 0, 0)
 
     def levels(self) -> int:
         return math.ceil(self.spec.worst_levels)

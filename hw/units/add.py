@@ -154,13 +154,14 @@ class AddUnit(Unit):
         each = Resources.zero()
         for block, x in zip(self.products, self.types, strict=True):
             each += pipe_resources(x.width, self.late) if block is None else block.each()
-        before = len(self.leaves)
+        before = [leaf.term for leaf in self.leaves]
         for rank in self.ranks:
-            width = sum(t.number.width for t in rank)
-            kept = rank[-1].number.width if before > 1 and before % 2 else 0
-            each += Resources(width - kept, width, 0, 0)
-            before = len(rank)
-        return control_resources(self.schedule()) + each * math.prod(self.tile)
+            # Above the wider operand there is only a carry, or a sign that the bit below has too.
+            pairs = zip(before[::2], before[1::2], strict=False)
+            luts = sum(max(a.number.width, b.number.width) for a, b in pairs)
+            each += Resources(luts, sum(t.number.width for t in rank), 0, 0)
+            before = list(rank)
+        return control_resources(self.schedule(), ()) + each * math.prod(self.tile)
 
     def levels(self) -> int:
         # The first rank reads the queues in front.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 
 from hwc.hw.resources import Resources
@@ -12,19 +12,26 @@ from hwc.hw.units.parts import lookup_luts, step_bits
 __all__ = ["control_resources"]
 
 
-def control_resources(schedule: Schedule) -> Resources:
-    """Estimated primitives of all sequencers of a unit and of the push bits of its outputs."""
+def control_resources(schedule: Schedule, reads: Collection[str] | None = None) -> Resources:
+    """Estimated primitives of all sequencers of a unit and of the push bits of its outputs.
+
+    ``reads`` are the loops whose place the datapath looks at (None: all of them); counters of loops
+    that nobody needs vanish in synthesis.
+    """
     total = Resources.zero()
     for process in schedule.processes:
-        total += _process(process, schedule)
+        total += _process(process, schedule, reads)
     pushes = sum(schedule.latency[port] for p in schedule.processes for port in p.gives)
     return total + Resources(0, pushes, 0, 0)
 
 
-def _process(process: Process, schedule: Schedule) -> Resources:
+def _process(process: Process, schedule: Schedule, reads: Collection[str] | None) -> Resources:
     nests = process.nests
-    counters = {loop: step_bits(n) for nest in nests for loop, n in nest.loops if n > 1}
-    luts = 2 + sum(2 * bits for bits in counters.values())
+    live = _live(process, reads)
+    counters = {
+        loop: step_bits(n) for nest in nests for loop, n in nest.loops if n > 1 and loop in live
+    }
+    luts = 1 + bool(counters) + sum(2 * bits for bits in counters.values())
     bits = sum(counters.values()) + (step_bits(len(nests)) if len(nests) > 1 else 0)
     for nest in nests:
         luts += sum(_mask(mask, nest) for mask in (*nest.takes.values(), *nest.gives.values()))
@@ -36,6 +43,22 @@ def _process(process: Process, schedule: Schedule) -> Resources:
         width, cost = _sum([_of(n.needs, source) for n in nests], nests, 2 * firings)
         luts, bits = luts + cost + width // 2, bits + width
     return Resources(luts, bits, 0, 0)
+
+
+def _live(process: Process, reads: Collection[str] | None) -> set[str]:
+    """Loops whose counters are needed: where one is, all within it are, for they step it on."""
+    if reads is None or len(process.nests) > 1 or process.needs:
+        return {loop for nest in process.nests for loop, _ in nest.loops}
+    nest = process.nests[0]
+    wanted = set(reads)
+    for mask in (*nest.takes.values(), *nest.gives.values()):
+        wanted.update(loop for term in mask.terms for loop in term.table(nest.loops))
+    for total in nest.addresses.values():
+        _, linear, rest = total.split(nest.loops)
+        wanted.update(linear, rest)
+    names = [loop for loop, _ in nest.loops]
+    outermost = min((k for k, loop in enumerate(names) if loop in wanted), default=len(names))
+    return set(names[outermost:])
 
 
 def _of(sums: Mapping[str, Sum], name: str) -> Sum:

@@ -69,7 +69,7 @@ class Reduce(Unit):
     def resources(self) -> Resources:
         reducer, y = self.reducer, self.outputs()["y"]
         each = reducer.resources()
-        total = control_resources(self.schedule())
+        total = control_resources(self.schedule(), ("tap",) if reducer.steps > 1 else ())
         if reducer.steps > 1:
             each += Resources(reducer.step_luts(), reducer.y.width, 0, 0)
             total += pipe_resources(1, reducer.latency) * 2

@@ -26,7 +26,7 @@ def split(beat: Value, type: Type, count: int) -> list[Value]:
 
 def greater_luts(width: int) -> int:
     """LUTs of ``a > b`` for two variables of ``width`` bits, as yosys maps it."""
-    return -(-2 * width // 3)
+    return 2 if width == 4 else -(-2 * width // 3)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ class Reducer:
         """Estimated LUTs of :meth:`merge`."""
         if self.kind == "sum":
             return self.y.width
-        return greater_luts(self.x.width) + self.x.width * (self.x.width > 1)
+        # The accumulator keeps what it has by its clock enable.
+        return greater_luts(self.x.width) + (self.x.width > 4)
 
     def tree(self, m: Module, x: Sequence[Value], last: ValueLike, name: str) -> Value:
         """What a step contributes; ``last`` says that only the first ``tail`` lanes count."""

@@ -130,10 +130,14 @@ class RequantPipe:
 
     def resources(self) -> Resources:
         """Estimated primitives, the tables included."""
-        luts = self.y.width if self._under or self._over or self._even else 0
+        # One end is a set or reset of the output register; both take a LUT a bit, which has room
+        # for a comparison of two bits.
+        both = self._under and self._over
+        luts = self.y.width if both else 0
         for limited, limit in ((self._under, self._floor), (self._over, self.op.hi + 1)):
             zeros = (limit & -limit).bit_length() - 1 if limit else self._quotient.width - 1
-            luts += compare_luts(max(1, self._quotient.width - zeros), 1) if limited else 0
+            bits = max(1, self._quotient.width - zeros)
+            luts += compare_luts(bits, 1) if limited and bits > 1 + both else 0
         luts += -(-self.shift // 5) if self._even else 0
         flags = 0 if self._fused else min(self.y.width, self._quotient.width) + 3
         one = self.product.each() + Resources(luts, self.y.width + flags, 0, 0)

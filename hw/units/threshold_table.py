@@ -75,6 +75,16 @@ class ThresholdTable:
         """Bits of the operands of a comparison."""
         return Number(min(self.x.lo, self.t.lo), max(self.x.hi, self.t.hi)).width
 
+    @cached_property
+    def read(self) -> int:
+        """Bits of x that the comparisons look at: where all channels are alike, low bits that no
+        threshold has are none of them."""
+        if self.steps > 1:
+            return self.x.width
+        inside = {int(v) for v in self.values[0] if self.x.lo < v <= self.x.hi}
+        zeros = [(v & -v).bit_length() - 1 if v else self.x.width - 1 for v in inside]
+        return self.x.width - min(zeros, default=self.x.width)
+
     def code(self, count: int, flip: int) -> int:
         """Bits of the result when ``count`` entries are reached."""
         count = min(count, self.levels)

@@ -68,9 +68,11 @@ class ParallelThresholds:
     def resources(self) -> Resources:
         """Estimated primitives, the tables included."""
         t = self.table
-        luts = t.levels * compare_luts(t.width, t.steps, t.t.width)
+        luts = t.levels * compare_luts(min(t.width, t.read), t.steps, t.t.width)
         for flips in self._flips(0):
             luts += -(-(len(flips) + t.mixed - 1) // 5)
+        if t.steps == 1:
+            luts = min(luts, lookup_luts(t.read, t.y.width))
         each = Resources(luts, t.y.width + (0 if self._fused else t.levels + t.mixed), 0, 0)
         return (self._rom.resources() + each * self.copies) * t.lanes
 
