@@ -47,9 +47,9 @@ def _process(process: Process, schedule: Schedule, reads: Collection[str] | None
 
 def _live(process: Process, reads: Collection[str] | None) -> set[str]:
     """Loops whose counters are needed: where one is, all within it are, for they step it on."""
-    if reads is None or len(process.nests) > 1 or process.needs:
+    nest, *more = process.nests
+    if reads is None or more or process.needs:
         return {loop for nest in process.nests for loop, _ in nest.loops}
-    nest = process.nests[0]
     wanted = set(reads)
     for mask in (*nest.takes.values(), *nest.gives.values()):
         wanted.update(loop for term in mask.terms for loop in term.table(nest.loops))
