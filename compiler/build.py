@@ -22,6 +22,7 @@ from hwc.compiler.map.mapping import RESOURCES, Goal, design_resources, map_grap
 from hwc.compiler.map.mapping import Mapping as Mapped
 from hwc.compiler.progress import Clock, Step
 from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
+from hwc.compiler.synthesis import Synthesized, synthesize_design
 from hwc.compiler.verification import Checked, layer_boundaries, verify_network
 from hwc.hw.unit import extremes
 from hwc.models import Checkpoint, load, load_data
@@ -54,6 +55,8 @@ class Options:
     data: str | None = None
     seed: int = 0
     overwrite: bool = False
+    synth: bool = False
+    """Whether to synthesize the design with yosys as well."""
     work: Path = field(default_factory=lambda: Path("build") / "cache")
     """Where compiled simulations are kept from build to build."""
 
@@ -96,6 +99,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
         frames = lowered.encode(inputs.frames)
         some = {name: x[: options.verify_inputs] for name, x in frames.items()}
         checked = verify_network(simulation, mapped, graph, some, steady, options.seed)
+        synthesized = synthesize_design(mapped.design, clock) if options.synth else None
         clock("writing the bundle")
         golden = {name: x[:16] for name, x in some.items()}
         values = run(graph, golden)
@@ -125,7 +129,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
             max_path_levels=mapped.design.instances[slowest].levels(),
             slowest_path=f"{slowest} (an estimate before placement)",
             accuracy=accuracy,
-            layers=tuple(_layers(mapped)),
+            layers=tuple(_layers(mapped, synthesized)),
             warnings=(*lowered.notes, *_warnings(mapped, board, options)),
             verified=Verified(
                 inputs=inputs.origin,
@@ -141,6 +145,8 @@ def build(options: Options, listener: Step | None = None) -> Report:
             available=board.budget,
             weights=_weights(graph),
             tool_versions=_versions(),
+            synthesized=synthesized and synthesized.record(),
+            synthesized_levels=synthesized and synthesized.levels,
             seconds={name: round(value, 2) for name, value in clock.seconds.items()},
         )
         (folder / "report.json").write_text(report.to_json())
@@ -223,7 +229,7 @@ def _span(mapped: Mapped, frames: int) -> int:
     return int(ends[-1] - ends[0])
 
 
-def _layers(mapped: Mapped) -> list[Layer]:
+def _layers(mapped: Mapped, synthesized: Synthesized | None) -> list[Layer]:
     out = []
     for name, unit in mapped.design.instances.items():
         schedule = unit.schedule()
@@ -238,6 +244,7 @@ def _layers(mapped: Mapped) -> list[Layer]:
                 latency=max(schedule.latency.values()),
                 levels=unit.levels(),
                 resources=unit.resources(),
+                synthesized=synthesized and synthesized.units[name].resources(),
             )
         )
     return out

@@ -42,6 +42,7 @@ class Layer:
     """Cycles from a firing to its beat, through the unit's pipeline."""
     levels: int
     resources: Resources
+    synthesized: Resources | None = None
     note: str = ""
 
 
@@ -110,6 +111,9 @@ class Report:
     weights: Weights
     tool_versions: Mapping[str, str]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    synthesized: Mapping[str, float] | None = None
+    """Sums of the mapped parts (lut, lc, ff, dsp, bram36); None unless synthesis was asked for."""
+    synthesized_levels: int | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -125,12 +129,14 @@ class Report:
         out = dataclasses.asdict(self)
         out["resources"] = {
             "estimated": _resources(self.estimated),
-            "synthesized": None,
+            "synthesized": out.pop("synthesized"),
             "available": _resources(self.available),
         }
         del out["estimated"], out["available"]
         for layer, source in zip(out["layers"], self.layers, strict=True):
             layer["resources"] = _resources(source.resources)
+            if source.synthesized is not None:
+                layer["synthesized"] = _resources(source.synthesized)
         slowest = max(self.layers, key=lambda layer: layer.interval)
         out["bottleneck"] = {"layer": slowest.name, "why": _why(slowest, self)}
         out["latency_us"] = round(self.latency_us, 3)

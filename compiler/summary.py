@@ -71,11 +71,14 @@ def _row(r: Resources) -> tuple[str, ...]:
 
 
 def _resources(report: Report) -> Table:
-    table = Table(title="Resources, estimated before synthesis", title_justify="left")
+    table = Table(title="Resources", title_justify="left")
     for name in ("", "LUT", "FF", "DSP", "BRAM36"):
         table.add_column(name, justify="right")
     used, there = report.estimated, report.available
-    table.add_row("used", *_row(used))
+    table.add_row("estimated", *_row(used))
+    if report.synthesized is not None:
+        keys = ("lut", "ff", "dsp", "bram36")
+        table.add_row("synthesized", *(f"{report.synthesized[key]:g}" for key in keys))
     table.add_row("board", *_row(there))
     pairs = (
         (used.lut, there.lut),
@@ -83,5 +86,5 @@ def _resources(report: Report) -> Table:
         (used.dsp, there.dsp),
         (used.bram18, there.bram18),
     )
-    table.add_row("share", *(f"{u / t:.1%}" if t else "-" for u, t in pairs))
+    table.add_row("estimated share", *(f"{u / t:.1%}" if t else "-" for u, t in pairs))
     return table

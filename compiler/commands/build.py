@@ -31,6 +31,9 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of stalls and generated inputs.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle.")] = False,
+    synth: Annotated[
+        bool, typer.Option("--synth", help="Synthesize with yosys: resources and depth as mapped.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Compile a model to a verified accelerator for a board.
@@ -54,6 +57,7 @@ def build(
         data=data,
         seed=seed,
         overwrite=overwrite,
+        synth=synth,
     )
     with steps(quiet=as_json) as step:
         report = build(options, step)

@@ -94,7 +94,7 @@ class GlobalPool(Unit):
 
     def resources(self) -> Resources:
         reducer, chunks = self.reducer, self.inputs()["x"].steps[-1]
-        each = reducer.resources() + Resources(reducer.step_luts(), 0, 0, 0)
+        each = reducer.resources() + Resources(reducer.step_luts(memory=chunks > 1), 0, 0, 0)
         width = self.lanes * reducer.y.width
         total = control_resources(self.schedule()) + pipe_resources(1, self.arrives) * 2
         if self.arrives > reducer.latency:

@@ -122,12 +122,13 @@ class Reducer:
         pair = greater_luts(self.x.width) + self.x.width
         return Resources(gates + (self.lanes - 1) * pair, ff, 0, 0)
 
-    def step_luts(self) -> int:
-        """Estimated LUTs of :meth:`merge`."""
+    def step_luts(self, memory: bool = False) -> int:
+        """Estimated LUTs of :meth:`merge`, whose result goes to a register or to a memory."""
         if self.kind == "sum":
             return self.y.width
-        # The accumulator keeps what it has by its clock enable.
-        return greater_luts(self.x.width) + (self.x.width > 4)
+        compare = greater_luts(self.x.width) + (self.x.width > 4)
+        # A register keeps what it has by its clock enable; a memory is written with either value.
+        return compare + self.x.width * (memory and self.x.width > 2)
 
     def tree(self, m: Module, x: Sequence[Value], last: ValueLike, name: str) -> Value:
         """What a step contributes; ``last`` says that only the first ``tail`` lanes count."""

@@ -77,11 +77,12 @@ class ThresholdTable:
 
     @cached_property
     def read(self) -> int:
-        """Bits of x that the comparisons look at: where all channels are alike, low bits that no
-        threshold has are none of them."""
+        """Bits of x that the comparisons look at: where each lane has its thresholds for good, low
+        bits that no threshold has are none of them."""
         if self.steps > 1:
             return self.x.width
-        inside = {int(v) for v in self.values[0] if self.x.lo < v <= self.x.hi}
+        v = self.values
+        inside = {int(v) for v in np.unique(v[(self.x.lo < v) & (v <= self.x.hi)])}
         zeros = [(v & -v).bit_length() - 1 if v else self.x.width - 1 for v in inside]
         return self.x.width - min(zeros, default=self.x.width)
 
@@ -94,6 +95,15 @@ class ThresholdTable:
     def codes(self, flip: int) -> list[int]:
         """:meth:`code` of 0, 1 ... thresholds."""
         return [self.code(count, flip) for count in range(self.levels + 1)]
+
+    def truth(self, channel: int) -> list[int]:
+        """The result's bits of a channel by the ``read`` upper bits of x."""
+        low = self.x.width - self.read
+        index = np.arange(1 << self.read)
+        if self.x.signed:
+            index -= (index >> self.read - 1) << self.read
+        counts = np.searchsorted(self.values[channel], index << low, side="right")
+        return [self.code(int(count), int(self.flip[channel])) for count in counts]
 
     def word(self, lane: int, step: int, entries: Sequence[int], flip: bool) -> int:
         """The listed entries of a channel, first in the low bits, then its direction if asked for.

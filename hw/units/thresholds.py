@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -24,12 +26,17 @@ from hwc.hw.units.threshold_table import ThresholdTable
 __all__ = ["ParallelThresholds", "SearchThresholds"]
 
 
+TABLE_BITS = 12
+"""Bits of x from which on no truth table is tried."""
+
+
 @dataclass(frozen=True)
 class ParallelThresholds:
     """A comparator for each threshold of each of ``copies * lanes`` values.
 
     The thresholds are sorted, so bit b of the code is its value before the first one, inverted by
-    each reached threshold at which it changes: a parity.
+    each reached threshold at which it changes: a parity. Where a lane's thresholds never change and
+    few bits of x count, the codes are a truth table of them instead.
     """
 
     table: ThresholdTable
@@ -49,10 +56,33 @@ class ParallelThresholds:
         bits = self.table.levels + self.table.mixed
         return 0 if bits <= 1 else 1 if bits <= 6 else 2 if bits <= 36 else 3
 
+    @cached_property
+    def _compare_luts(self) -> int:
+        """LUTs of a value's comparisons and of the codes of their results."""
+        t = self.table
+        luts = t.levels * compare_luts(min(t.width, t.read), t.steps, t.t.width)
+        return luts + sum(-(-(len(flips) + t.mixed - 1) // 5) for flips in self._flips(0))
+
+    @cached_property
+    def _table_luts(self) -> int:
+        """LUTs of a value's truth table, as yosys maps it: a bit that changes at few thresholds is
+        cheaper than any function of so many inputs. Random ones of 9 to 11 bits come out up to a
+        third smaller."""
+        n, chain = self.table.read, max(1, -(-(self.table.read - 1) // 5))
+        most = 1 if n <= 6 else 2.25 if n == 7 else 1 << n - 6
+        whole = sum(min(most, max(1, len(f)) * chain) for f in self._flips(0))
+        return math.ceil(min(whole, self.table.levels * chain) if n > 6 else whole)
+
+    @cached_property
+    def _tabled(self) -> bool:
+        t = self.table
+        return t.steps == 1 and t.read <= TABLE_BITS and self._table_luts <= self._compare_luts
+
     @property
     def _fused(self) -> bool:
         """Whether the codes are formed in the cycle of the comparisons."""
-        return compare_levels(self.table.width) + self._fold_levels <= self.max_levels
+        whole = compare_levels(self.table.width) + self._fold_levels
+        return self._tabled or whole <= self.max_levels
 
     @property
     def latency(self) -> int:
@@ -62,17 +92,15 @@ class ParallelThresholds:
     @property
     def worst_levels(self) -> float:
         """Levels of the longest path between registers."""
+        if self._tabled:
+            return lookup_levels(self.table.read)
         compare = compare_levels(self.table.width)
         return compare + self._fold_levels if self._fused else max(compare, self._fold_levels)
 
     def resources(self) -> Resources:
         """Estimated primitives, the tables included."""
         t = self.table
-        luts = t.levels * compare_luts(min(t.width, t.read), t.steps, t.t.width)
-        for flips in self._flips(0):
-            luts += -(-(len(flips) + t.mixed - 1) // 5)
-        if t.steps == 1:
-            luts = min(luts, lookup_luts(t.read, t.y.width))
+        luts = self._table_luts if self._tabled else self._compare_luts
         each = Resources(luts, t.y.width + (0 if self._fused else t.levels + t.mixed), 0, 0)
         return (self._rom.resources() + each * self.copies) * t.lanes
 
@@ -91,6 +119,13 @@ class ParallelThresholds:
         ``step`` is the channel step of the x of the *next* cycle.
         """
         t, out = self.table, []
+        if self._tabled:
+            truths = [t.truth(lane) for lane in range(t.lanes)]
+            for i, value in enumerate(x):
+                index = value[t.x.width - t.read :]
+                code = lookup(index, truths[i % t.lanes], t.y.width)
+                out.append(pipe(m, code, 1, f"{name}_code_{i}"))
+            return out
         words = []
         for lane in range(t.lanes):
             entries = range(t.levels)

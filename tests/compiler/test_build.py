@@ -65,6 +65,23 @@ def built(checkpoint, cache, tmp_path_factory):
     return options, build(options)
 
 
+@pytest.mark.slow
+def test_synthesis_stands_beside_the_estimate(checkpoint, cache, tmp_path):
+    options = Options(
+        checkpoint, "pynq-z2", tmp_path / "bundle", work=cache, verify_inputs=2, synth=True
+    )
+    report = build(options)
+    record = json.loads((options.output / "report.json").read_text())
+    found = record["resources"]["synthesized"]
+    assert found["ff"] > 0
+    assert found["lut"] > 0
+    assert record["synthesized_levels"] >= 1
+    per_layer = sum(layer["synthesized"]["lut"] for layer in record["layers"])
+    assert 0 < per_layer <= found["lut"], "the queues are in the sum alone"
+    assert abs(found["lut"] - report.estimated.lut) <= 0.25 * found["lut"]
+    assert abs(found["ff"] - report.estimated.ff) <= 0.25 * found["ff"]
+
+
 def test_bundle_is_complete_and_says_what_was_simulated(built):
     options, report = built
     files = {str(p.relative_to(options.output)) for p in options.output.rglob("*") if p.is_file()}
