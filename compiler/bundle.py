@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwc.boards.board import Board
-from hwc.compiler.deploy import deploy, memory
+from hwc.compiler.c_driver import write_c_driver
+from hwc.compiler.deploy import DRIVER, deploy, memory
 from hwc.compiler.files import MARK, sha256
 from hwc.compiler.lower import Encoding, Lowered, Reading
 from hwc.compiler.map.mapping import Mapping as Mapped
@@ -79,6 +80,7 @@ def write_bundle(
     }
     if shell := deploy(folder, design, rtl, board, clock_mhz):
         manifest["shell"] = shell
+        write_c_driver(folder / DRIVER / "c", manifest)
     (folder / MARK).write_text(json.dumps(manifest, indent=2) + "\n")
 
 

@@ -15,7 +15,7 @@ from hwc.hw.shell.record import Record, StreamRecord
 from hwc.hw.shell.registers import IDENTITY, REGISTERS, VERSION
 from hwc.hw.shell.shell import SHELL_TOP, Shell, shell_verilog
 
-__all__ = ["SHELL", "deploy", "memory"]
+__all__ = ["DRIVER", "SHELL", "deploy", "memory"]
 
 SHELL = "rtl/shell.v"
 DRIVER = "driver"
@@ -60,7 +60,7 @@ def memory(design: Design) -> dict[str, dict[str, int]]:
 
 
 def copy_driver(target: Path) -> None:
-    """The driver's sources, as a package that needs only numpy."""
+    """The driver's sources in Python, as a package that needs only numpy."""
     target.mkdir()
     source = Path(hwc.host.__file__).parent
     for path in sorted(source.glob("*.py")):
