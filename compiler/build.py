@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwc.boards.board import Board, get
+from hwc.compiler.bitstream import bitstream
 from hwc.compiler.bundle import write_bundle
 from hwc.compiler.files import replaced, sha256
 from hwc.compiler.graph import Graph, run
@@ -57,6 +58,8 @@ class Options:
     overwrite: bool = False
     synth: bool = False
     """Whether to synthesize the design with yosys as well."""
+    bitstream: bool = False
+    """Whether to place and route it with the board's tools."""
     work: Path = field(default_factory=lambda: Path("build") / "cache")
     """Where compiled simulations are kept from build to build."""
 
@@ -119,6 +122,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
                 "golden_span": _span(mapped, len(next(iter(golden.values())))),
             },
         )
+        placed = bitstream(folder, board, clock) if options.bitstream else None
         clock.stop()
         slowest = max(mapped.design.instances, key=lambda k: mapped.design.instances[k].levels())
         report = Report(
@@ -147,6 +151,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
             tool_versions=_versions(),
             synthesized=synthesized and synthesized.record(),
             synthesized_levels=synthesized and synthesized.levels,
+            placed=placed,
             seconds={name: round(value, 2) for name, value in clock.seconds.items()},
         )
         (folder / "report.json").write_text(report.to_json())

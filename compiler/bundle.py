@@ -80,7 +80,8 @@ def write_bundle(
     }
     if shell := deploy(folder, design, rtl, board, clock_mhz):
         manifest["shell"] = shell
-        write_c_driver(folder / DRIVER / "c", manifest)
+        if shell["kind"] == "axi":
+            write_c_driver(folder / DRIVER / "c", manifest)
     (folder / MARK).write_text(json.dumps(manifest, indent=2) + "\n")
 
 

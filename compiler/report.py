@@ -89,6 +89,16 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """What the board's tools made: file in the bundle, clock that is reached in MHz (None where the
+    tool only says that the wanted one is), cells used of those there are, by the tool's names."""
+
+    bitstream: str
+    max_mhz: float | None
+    used: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything `report.json` says; `schema_version` changes when a field changes its meaning.
 
@@ -114,6 +124,8 @@ class Report:
     synthesized: Mapping[str, float] | None = None
     """Sums of the mapped parts (lut, lc, ff, dsp, bram36); None unless synthesis was asked for."""
     synthesized_levels: int | None = None
+    placed: Placed | None = None
+    """After place and route; None unless a bitstream was asked for."""
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -48,6 +48,13 @@ def show(report: Report, folder: Path, console: Console | None = None) -> None:
             f"{', '.join(verified.stalls)}",
             highlight=False,
         )
+    if report.placed is not None:
+        placed = report.placed
+        speed = (
+            "" if placed.max_mhz is None else f", {placed.max_mhz:.2f} MHz after place and route"
+        )
+        used = ", ".join(f"{name} {n}/{most}" for name, (n, most) in placed.used.items())
+        console.print(f"[green]Placed[/] {placed.bitstream}{speed}; {used}", highlight=False)
     for warning in report.warnings:
         console.print(f"[yellow]Note[/] {warning}", highlight=False)
     console.print(f"Bundle   {folder}", highlight=False, soft_wrap=True)

@@ -9,6 +9,9 @@ from typing import Any
 from hwc.compiler.files import sha256
 from hwc.compiler.graph.errors import HwcError
 from hwc.host import Accelerator, BusError, DriverError, Measured, read_manifest
+from hwc.host.device import Device
+from hwc.host.link import Link
+from hwc.sim.board.serial import FAULTS, SimulatedLine, compile_line
 from hwc.sim.board.simulated import SimulatedBoard, compile_board
 
 __all__ = ["BundleError", "SystemCheck", "verify_bundle"]
@@ -27,11 +30,12 @@ class BundleError(HwcError):
 
 @dataclass(frozen=True)
 class SystemCheck:
-    """What was run, all of it as expected: cycles with a quick and with a slow memory."""
+    """What was run, all of it as expected: cycles with a quick and with a slow memory (None behind
+    a serial line)."""
 
     frames: int
     quick: Measured
-    slow: Measured
+    slow: Measured | None
     predicted: dict[str, int]
     errors: tuple[str, ...]
 
@@ -39,32 +43,67 @@ class SystemCheck:
 def verify_bundle(bundle: Path, work: Path, seed: int = 1) -> SystemCheck:
     """Run the golden vectors of ``bundle`` through the driver and the simulated board.
 
-    With a quick memory, with one that is late and busy, after an error response to a read and to a
-    write, and after a reset. Raises BundleError if a file is not the one of the manifest, if an
-    integer or a predicted cycle differs, or if an injected error is not reported.
+    Behind AXI with a quick memory, with one that is late and busy, after an error response to a
+    read and to a write, and after a reset; behind a serial line with a good line and with bytes
+    damaged, lost and added both ways. Raises BundleError if a file is not the one of the manifest,
+    if an integer or a predicted cycle differs, or if an injected error is not reported.
     """
     try:
         manifest = read_manifest(bundle)
         network, shell = (_checked(bundle, manifest[part]) for part in ("rtl", "shell"))
-        program = compile_board(network, shell, work)
-        board = SimulatedBoard(program, seed, manifest["clock_mhz"])
-        with Accelerator(bundle, board) as accelerator:
-            quick = accelerator.selftest()
-            _compare(quick, manifest)
-            board.slow(**SLOW)
-            slow = accelerator.selftest()
-            errors = tuple(_injected(accelerator, board, write) for write in (False, True))
-            board.slow()
-            board.reset()
-            _compare(accelerator.selftest(), manifest)
+        if manifest["shell"]["kind"] == "serial":
+            line = SimulatedLine(compile_line(network, shell, work), manifest)
+            return _serial(bundle, manifest, line, seed)
+        board = SimulatedBoard(compile_board(network, shell, work), seed, manifest["clock_mhz"])
+        return _axi(bundle, manifest, board)
     except DriverError as error:
         raise BundleError(f"{bundle}: {error}") from error
+
+
+def _axi(bundle: Path, manifest: dict[str, Any], board: SimulatedBoard) -> SystemCheck:
+    with Accelerator(bundle, board) as accelerator:
+        quick = accelerator.selftest()
+        _compare(quick, manifest)
+        board.slow(**SLOW)
+        slow = accelerator.selftest()
+        errors = tuple(_injected(accelerator, board, write) for write in (False, True))
+        board.slow()
+        board.reset()
+        _compare(accelerator.selftest(), manifest)
     return SystemCheck(quick.frames, quick, slow, manifest["cycles"], errors)
+
+
+def _serial(bundle: Path, manifest: dict[str, Any], line: SimulatedLine, seed: int) -> SystemCheck:
+    predicted = manifest["cycles"]
+    with Accelerator(bundle, line) as accelerator:
+        quick = accelerator.selftest()
+        got, want = quick.latency, predicted["latency"]
+        if got < want or (got > want and not _slower_than_its_ports(manifest)):
+            raise BundleError(f"at the network a frame took {got} cycles, predicted were {want}")
+        device = accelerator.device
+        assert isinstance(device, Link)
+        errors = []
+        for fault in FAULTS:
+            before = device.repeated
+            line.spoil(fault, seed)
+            accelerator.selftest()
+            if device.repeated == before:
+                raise BundleError(f"on the line {fault} went unnoticed")
+            errors.append(f"{fault}: noticed, and the request repeated")
+    return SystemCheck(quick.frames, quick, None, predicted, tuple(errors))
+
+
+def _slower_than_its_ports(manifest: dict[str, Any]) -> bool:
+    """Whether a serial shell, which moves a byte a cycle, may hold the network up: beats of more
+    bytes."""
+    streams = [*manifest["inputs"].values(), *manifest["outputs"].values()]
+    return any(stream["memory"]["bytes"] > stream["beats"] for stream in streams)
 
 
 def _injected(accelerator: Accelerator, board: SimulatedBoard, write: bool) -> str:
     """A bus error in the middle of a batch has to be reported, and to leave no trace."""
-    buffer = accelerator.buffers[int(write)]
+    assert isinstance(accelerator.device, Device)
+    buffer = accelerator.device.buffers[int(write)]
     board.bad(buffer.address + len(buffer.array) // 2 // 8 * 8, 8, 2, write=write)
     try:
         accelerator.selftest()

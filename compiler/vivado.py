@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hwc.boards.board import Board, Serial, Zynq
 from hwc.compiler.graph.errors import HwcError
+from hwc.compiler.report import Placed
 from hwc.sim.toolchain import MissingTool
 
 __all__ = ["BITSTREAM", "PROJECT", "VivadoError", "run", "write_project"]
@@ -27,8 +28,9 @@ class VivadoError(HwcError):
 
 def write_project(
     bundle: Path, board: Board, clock_mhz: float, sources: Sequence[str], top: str
-) -> None:
-    """Write ``vivado/`` into a bundle; ``sources`` are names of files in its ``rtl/``."""
+) -> str:
+    """Write ``vivado/`` into a bundle, ``sources`` being names of files in its ``rtl/``; where the
+    bitstream will be."""
     folder = bundle / PROJECT
     folder.mkdir()
     scripts, host = files("hwc.boards.vivado"), board.host
@@ -57,10 +59,11 @@ def write_project(
     text = f"# What this bundle is: a network for {board.title}.\n\n"
     text += "".join(f"set {name} {_word(value)}\n" for name, value in settings.items())
     (folder / "settings.tcl").write_text(text)
+    return BITSTREAM
 
 
-def run(bundle: Path) -> Path:
-    """Run Vivado on the project of a bundle; the bitstream.
+def run(bundle: Path) -> Placed:
+    """Run Vivado on the project of a bundle.
 
     MissingTool if it is not on PATH; VivadoError, with the end of its log, if it fails or if the
     clock is not met.
@@ -78,7 +81,7 @@ def run(bundle: Path) -> Path:
     if done.returncode or not bitstream.is_file():
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-LOG_LINES:])
         raise VivadoError(f"Vivado failed (exit {done.returncode}) in {folder}:\n{tail}")
-    return bitstream
+    return Placed(BITSTREAM, None, {})
 
 
 def _pins(host: Serial, clock_mhz: float) -> str:

@@ -7,7 +7,7 @@ which is why imports inside it are relative.
 from .device import Measured
 from .driver import Accelerator, read_manifest
 from .errors import BusError, DeviceTimeout, DriverError, SelftestError, WrongDevice
-from .transport import Buffer, Transport
+from .transport import Buffer, Line, Transport
 
 __all__ = [
     "Accelerator",
@@ -15,6 +15,7 @@ __all__ = [
     "BusError",
     "DeviceTimeout",
     "DriverError",
+    "Line",
     "Measured",
     "SelftestError",
     "Transport",

@@ -3,12 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from .devmem import DevMem
 from .driver import Accelerator, read_manifest
 from .errors import DriverError
 from .on_pynq import Pynq
-from .transport import Transport
+from .serial_port import SerialPort
+from .transport import Line, Transport
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,16 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--memory", help="with --uio: device of the reserved memory")
     parser.add_argument("--address", type=lambda s: int(s, 0), help="with --uio: its address")
     parser.add_argument("--size", type=lambda s: int(s, 0), help="with --uio: its bytes")
+    parser.add_argument("--serial", help="for boards without a processor: the serial device")
     options = parser.parse_args(arguments)
     if options.uio and None in (options.memory, options.address, options.size):
         parser.error("--uio needs --memory, --address and --size")
     try:
-        transport: Transport
-        if options.uio:
-            transport = DevMem(options.uio, options.memory, options.address, options.size)
-        else:
-            base = read_manifest(options.bundle)["shell"]["base"]
-            transport = Pynq(options.bitfile or options.bundle / "vivado" / "hwc.bit", base)
+        transport = _transport(options, read_manifest(options.bundle)["shell"])
     except DriverError as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
@@ -42,8 +40,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print(f"{measured.frames} golden frames: every integer as expected")
     print(f"latency  {measured.latency} cycles, predicted {cycles['latency']}")
-    print(f"interval {measured.interval} cycles, predicted {cycles['interval']}")
+    if measured.interval is not None:
+        print(f"interval {measured.interval} cycles, predicted {cycles['interval']}")
     return 0
+
+
+def _transport(options: argparse.Namespace, shell: dict[str, Any]) -> Transport | Line:
+    if shell["kind"] == "serial":
+        if not options.serial:
+            raise DriverError("this bundle has a serial shell: name its device with --serial")
+        return SerialPort(options.serial, shell["baud"])
+    if options.uio:
+        return DevMem(options.uio, options.memory, options.address, options.size)
+    bitfile = options.bitfile or options.bundle / shell["bitstream"]
+    return Pynq(bitfile, shell["base"])
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .errors import BusError, DeviceTimeout, DriverError, WrongDevice
-from .transport import Transport
+from .transport import Buffer, Transport
 
 START, ABORT, CLEAR, IRQ_ENABLE = 1, 2, 4, 1 << 8
 BUSY, DONE, ERROR, ABORTED, REJECTED = 1, 2, 4, 8, 16
@@ -16,28 +19,33 @@ STEP = 0.01
 @dataclass(frozen=True)
 class Measured:
     """Clock cycles of a batch: all of it; to the first frame in memory; at the network itself from
-    the first beat to the first frame, and between frames (None for a single one)."""
+    the first beat to the first frame, and between frames. None for what was not measured."""
 
     frames: int
-    cycles: int
-    first: int
+    cycles: int | None
+    first: int | None
     latency: int
     interval: float | None
     clock_mhz: float
 
     @property
-    def frames_per_second(self) -> float:
+    def frames_per_second(self) -> float | None:
         """Of the whole batch, transfers included."""
-        return self.frames / self.cycles * self.clock_mhz * 1e6
+        return self.frames / self.cycles * self.clock_mhz * 1e6 if self.cycles else None
 
 
 class Device:
-    """Registers by name, over a transport."""
+    """Registers by name, and buffers, over a transport, whose owner it becomes.
+
+    `patience`: seconds that an abort may take before the transport is reset.
+    """
 
     def __init__(
         self, transport: Transport, shell: dict[str, Any], clock_mhz: float, patience: float
     ) -> None:
         self.transport = transport
+        self.buffers: list[Buffer] = []
+        """Of inputs and of outputs, from the first batch on."""
         self.patience = patience
         self.shell = shell
         self.clock_mhz = clock_mhz
@@ -74,6 +82,40 @@ class Device:
                 raise WrongDevice(f"SCRATCH reads {got:#x} after {pattern:#x} was written")
         if self.read("STATUS") & BUSY:
             self.stop(self.patience)
+
+    def batch(
+        self, records: NDArray[np.uint8], timeout: float
+    ) -> tuple[NDArray[np.uint8], Measured]:
+        """The output records (frames, stride) of these input records, within about so many seconds.
+
+        Raises BusError, DeviceTimeout or DriverError; the device can be used again after each.
+        """
+        frames = len(records)
+        source, target = self._reserve(frames)
+        source.array[: records.size] = records.ravel()
+        self.transport.flush(source)
+        measured = self.run(frames, source.address, target.address, timeout)
+        self.transport.invalidate(target)
+        stride = self.shell["output_stride"]
+        return target.array[: frames * stride].reshape(frames, stride), measured
+
+    def close(self) -> None:
+        """Give back buffers and transport."""
+        self._release()
+        self.transport.close()
+
+    def _reserve(self, frames: int) -> list[Buffer]:
+        """Buffers of at least so many input and output records."""
+        strides = self.shell["input_stride"], self.shell["output_stride"]
+        if len(self.buffers) < 2 or len(self.buffers[0].array) < frames * strides[0]:
+            self._release()
+            for stride in strides:
+                self.buffers.append(self.transport.allocate(frames * stride))
+        return self.buffers
+
+    def _release(self) -> None:
+        while self.buffers:
+            self.buffers.pop().free()
 
     def run(self, frames: int, source: int, target: int, timeout: float) -> Measured:
         """One batch between two device addresses; returns when all of it is in memory."""

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from .device import Device, Measured
 from .errors import DriverError, SelftestError
+from .link import Link
 from .packing import Stream
 from .readings import Encoding, Reading
-from .transport import Buffer, Transport
+from .transport import Line, Transport
 
 Batch = NDArray[Any] | Mapping[str, NDArray[Any]]
 CHUNK = 1 << 22
@@ -26,14 +27,16 @@ CHUNK = 1 << 22
 
 
 class Accelerator:
-    """One accelerator of a bundle behind a transport, whose owner it becomes.
+    """One accelerator of a bundle behind a transport, or a line if its shell is a serial one.
 
-    Not for use from several threads. `timeout` are the seconds that a part of a batch may take
-    beyond ten times what it should, and an abort before the transport is reset. After any error
-    but WrongDevice it can be used again.
+    It becomes the owner of either. Not for use from several threads. `timeout` are the seconds that
+    a part of a batch may take beyond ten times what it should, and an abort before the transport is
+    reset. After any error but WrongDevice it can be used again.
     """
 
-    def __init__(self, bundle: str | Path, transport: Transport, timeout: float = 1.0) -> None:
+    def __init__(
+        self, bundle: str | Path, transport: Transport | Line, timeout: float = 1.0
+    ) -> None:
         self.bundle = Path(bundle)
         self.manifest = read_manifest(self.bundle)
         self.timeout = timeout
@@ -42,11 +45,17 @@ class Accelerator:
         self.inputs = {n: Encoding.of(Stream.of(n, s), s) for n, s in self._sections("inputs")}
         self.outputs = {n: Stream.of(n, s) for n, s in self._sections("outputs")}
         self.readings = {n: Reading.of(s) for n, s in self._sections("outputs")}
-        self._transport = transport
-        self.buffers: list[Buffer] = []
-        """Of inputs and of outputs, from the first batch on."""
         shell, clock_mhz = self.manifest["shell"], self.manifest["clock_mhz"]
-        self._device = Device(transport, shell, clock_mhz, timeout)
+        self.device: Device | Link
+        if shell["kind"] == "serial":
+            if not isinstance(transport, Line):
+                raise DriverError(f"{self.bundle} has a serial shell: give it a line")
+            sides = [[Stream.of(n, s) for n, s in self._sections(k)] for k in ("inputs", "outputs")]
+            self.device = Link(transport, shell, sides, clock_mhz)
+        elif isinstance(transport, Line):
+            raise DriverError(f"{self.bundle} has an AXI shell: give it registers and memory")
+        else:
+            self.device = Device(transport, shell, clock_mhz, timeout)
 
     def __enter__(self) -> "Accelerator":
         return self
@@ -61,8 +70,7 @@ class Accelerator:
 
     def close(self) -> None:
         """Give back buffers and transport."""
-        self._release()
-        self._transport.close()
+        self.device.close()
 
     def run(self, batch: Batch) -> dict[str, NDArray[np.int64]]:
         """The raw integers of every output, (batch, *shape) by stream.
@@ -119,18 +127,12 @@ class Accelerator:
         return self.last
 
     def _part(self, codes: Mapping[str, NDArray[Any]], frames: int) -> dict[str, NDArray[np.int64]]:
-        shell = self.manifest["shell"]
-        source, target = self._reserve(frames)
-        records = source.array[: frames * shell["input_stride"]].reshape(frames, -1)
+        records = np.zeros((frames, self.manifest["shell"]["input_stride"]), np.uint8)
         for name, item in self.inputs.items():
             item.stream.pack(codes[name], records)
-        self._transport.flush(source)
         cycles = self.manifest["cycles"]
-        due = (cycles["latency"] + frames * cycles["interval"]) / self._device.clock_mhz / 1e6
-        timeout = self.timeout + 10 * due
-        self.last = self._device.run(frames, source.address, target.address, timeout)
-        self._transport.invalidate(target)
-        found = target.array[: frames * shell["output_stride"]].reshape(frames, -1)
+        due = (cycles["latency"] + frames * cycles["interval"]) / self.manifest["clock_mhz"] / 1e6
+        found, self.last = self.device.batch(records, self.timeout + 10 * due)
         return {name: stream.unpack(found) for name, stream in self.outputs.items()}
 
     def _encoded(self, batch: Batch) -> dict[str, NDArray[Any]]:
@@ -145,20 +147,6 @@ class Accelerator:
         if len(set(counts.values())) != 1:
             raise DriverError(f"all inputs take equally many frames, got {counts}")
         return codes
-
-    def _reserve(self, frames: int) -> list[Buffer]:
-        """Buffers of at least so many input and output records."""
-        shell = self.manifest["shell"]
-        strides = shell["input_stride"], shell["output_stride"]
-        if len(self.buffers) < 2 or len(self.buffers[0].array) < frames * strides[0]:
-            self._release()
-            for stride in strides:
-                self.buffers.append(self._transport.allocate(frames * stride))
-        return self.buffers
-
-    def _release(self) -> None:
-        while self.buffers:
-            self.buffers.pop().free()
 
     def _output(self, name: str | None) -> str:
         name = next(iter(self.outputs)) if name is None else name

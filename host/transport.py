@@ -1,7 +1,7 @@
 """What a driver needs of its surroundings."""
 
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,23 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of everything."""
+        ...
+
+
+@runtime_checkable
+class Line(Protocol):
+    """Bytes to and from a serial shell."""
+
+    def send(self, data: bytes) -> None:
+        """Say so many bytes."""
+        ...
+
+    def receive(self, count: int, timeout: float) -> bytes:
+        """So many bytes, or fewer if no more came for so many seconds."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
         ...
 
 

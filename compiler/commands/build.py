@@ -34,6 +34,9 @@ def build(
     synth: Annotated[
         bool, typer.Option("--synth", help="Synthesize with yosys: resources and depth as mapped.")
     ] = False,
+    bitstream: Annotated[
+        bool, typer.Option("--bitstream", help="Place and route with the board's tools.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Compile a model to a verified accelerator for a board.
@@ -58,6 +61,7 @@ def build(
         seed=seed,
         overwrite=overwrite,
         synth=synth,
+        bitstream=bitstream,
     )
     with steps(quiet=as_json) as step:
         report = build(options, step)

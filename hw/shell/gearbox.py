@@ -16,10 +16,10 @@ __all__ = ["Packer", "Unpacker"]
 class _Gears:
     """Sizes in units, the largest pieces that words and beats are both made of."""
 
-    def __init__(self, record: StreamRecord) -> None:
-        unit = math.gcd(record.beat, WORD)
+    def __init__(self, record: StreamRecord, word: int) -> None:
+        unit = math.gcd(record.beat, word)
         self.bits = 8 * unit
-        self.word, self.beat = WORD // unit, record.beat // unit
+        self.word, self.beat = word // unit, record.beat // unit
         self.room = self.word + self.beat
         """Units held at most."""
 
@@ -27,25 +27,26 @@ class _Gears:
 class Unpacker(wiring.Component):
     """Words of a frame to its beats; what the last word has left over is dropped.
 
-    A beat is offered from the cycle after its last word came; one word and one beat a cycle can
-    move.
+    A word is ``word`` bytes. A beat is offered from the cycle after its last word came; one word
+    and one beat a cycle can move.
     """
 
     words: stream.Interface
     beats: stream.Interface
 
-    def __init__(self, record: StreamRecord) -> None:
+    def __init__(self, record: StreamRecord, word: int = WORD) -> None:
         self.record = record
+        self.word = word
         super().__init__(
             {
-                "words": In(stream.Signature(8 * WORD)),
+                "words": In(stream.Signature(8 * word)),
                 "beats": Out(stream.Signature(record.layout.width)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        gears, layout = _Gears(self.record), self.record.layout
+        gears, layout = _Gears(self.record, self.word), self.record.layout
         held = Signal(gears.room * gears.bits)
         count = Signal(range(gears.room + 1))
         beat = Signal(range(max(2, layout.beats)))
@@ -88,25 +89,27 @@ class Unpacker(wiring.Component):
 
 class Packer(wiring.Component):
     """Beats of a frame to its words, elements extended to whole bytes, the last word padded with
-    zeros. ``ended`` is 1 in the cycle in which the last beat of a frame moves."""
+    zeros. A word is ``word`` bytes. ``ended`` is 1 in the cycle in which the last beat of a frame
+    moves."""
 
     beats: stream.Interface
     words: stream.Interface
     ended: Signal
 
-    def __init__(self, record: StreamRecord) -> None:
+    def __init__(self, record: StreamRecord, word: int = WORD) -> None:
         self.record = record
+        self.word = word
         super().__init__(
             {
                 "beats": In(stream.Signature(record.layout.width)),
-                "words": Out(stream.Signature(8 * WORD)),
+                "words": Out(stream.Signature(8 * word)),
                 "ended": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        gears, layout = _Gears(self.record), self.record.layout
+        gears, layout = _Gears(self.record, self.word), self.record.layout
         held = Signal((gears.room + gears.word) * gears.bits)
         count = Signal(range(gears.room + gears.word + 1))
         beat = Signal(range(max(2, layout.beats)))

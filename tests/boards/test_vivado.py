@@ -187,7 +187,7 @@ def test_vivado_runs_if_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         vivado.run(bundle)
     fake(tmp_path / "good", 'test "$7" = build.tcl && echo bits > hwc.bit')
     monkeypatch.setenv("PATH", str(tmp_path / "good"), prepend=":")
-    assert vivado.run(bundle).read_text() == "bits\n"
+    assert (bundle / vivado.run(bundle).bitstream).read_text() == "bits\n"
 
 
 def test_words_that_tcl_would_take_apart(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwc.host import Accelerator, BusError, DeviceTimeout, WrongDevice
+from hwc.host import Accelerator, Buffer, BusError, DeviceTimeout, WrongDevice
+from hwc.host.device import Device
 from hwc.hw.shell.registers import Control, Status, offset
 from hwc.sim.board.simulated import SimulatedBoard
 
@@ -14,6 +15,12 @@ from .conftest import Built
 
 FRAMES = 23
 BAD = {2: "SLVERR", 3: "DECERR"}
+
+
+def buffers(accelerator: Accelerator) -> list[Buffer]:
+    """Of inputs and of outputs."""
+    assert isinstance(accelerator.device, Device)
+    return accelerator.device.buffers
 
 
 def correct(built: Built, accelerator: Accelerator, seed: int, frames: int = FRAMES) -> None:
@@ -44,6 +51,8 @@ def test_cycles_are_those_predicted(built: Built):
         assert cycles["latency"] <= found.latency <= cycles["latency"] + words
         assert found.interval is not None
         assert round(found.interval * (found.frames - 1)) == cycles["golden_span"]
+        assert found.cycles is not None
+        assert found.first is not None
         assert found.cycles >= cycles["latency"] + cycles["golden_span"]
         assert 0 < found.first < found.cycles
 
@@ -56,7 +65,7 @@ def test_error_responses_are_reported(built: Built, write: bool, response: int, 
     with Accelerator(built.bundle, board) as accelerator:
         board.slow((3, 30), 0.2)
         correct(built, accelerator, 1)
-        buffer = accelerator.buffers[write]
+        buffer = buffers(accelerator)[write]
         at = int(part * (len(buffer.array) - 8)) // 8 * 8
         board.bad(buffer.address + at, 8, response, write=write)
         stride = built.manifest["shell"]["output_stride" if write else "input_stride"]
@@ -72,7 +81,7 @@ def test_frames_before_an_error_are_right(built: Built):
     with Accelerator(built.bundle, board) as accelerator:
         batch = built.batch(FRAMES, 5)
         want = accelerator.run(batch)
-        source, target = accelerator.buffers
+        source, target = buffers(accelerator)
         target.array[:] = 0xEE
         board.bad(source.address + 15 * built.manifest["shell"]["input_stride"], 8, 2, write=False)
         with pytest.raises(BusError) as caught:
@@ -182,5 +191,6 @@ def test_the_bus_is_kept_busy(built: Built):
             board.slow((latency, latency))
             accelerator.run(built.batch(frames))
             assert accelerator.last is not None
+            assert accelerator.last.cycles is not None
             per_frame = accelerator.last.cycles / frames
             assert per_frame < 1.1 * max(interval, words)
