@@ -1,6 +1,7 @@
 // The shipped serial shell and network, and the other end of its line.
 //
-// Arguments: cycles of a bit. Obeys lines on standard input and answers each with one line; see
+// Arguments: cycles of a bit, level of a pressed button, cycles of a bit that is said to the board.
+// Obeys lines on standard input and answers each with one line; see
 // hwc.sim.board.serial. The clock runs only while a line is obeyed.
 
 #include <cstdint>
@@ -20,27 +21,29 @@ struct Line {
     VerilatedContext context;
     Vtop top{&context, "top"};
     unsigned divisor = 0;
+    double spoken = 0;  // cycles of a bit that is said, which need not be whole
 
     std::deque<uint8_t> to_say, heard;
     // What is on the wire: bits left of a byte with its start and stop bit, cycles left of a bit.
-    unsigned bits = 0, shift = 1, wait = 0;
+    unsigned bits = 0, shift = 1;
+    double wait = 0;
     // What comes back: 0 while nothing does, else bits so far and one.
     unsigned got = 0, byte = 0, sample = 0;
 
     void speak() {
-        if (wait) {
-            wait--;
+        if (wait >= 1) {
+            wait -= 1;
         } else if (bits) {
             top.rx = shift & 1;
             shift >>= 1;
             bits--;
-            wait = divisor - 1;
+            wait += spoken - 1;
         } else if (!to_say.empty()) {
             shift = to_say.front() | 0x100u;  // and the stop bit
             to_say.pop_front();
             top.rx = 0;
             bits = 9;
-            wait = divisor - 1;
+            wait = spoken - 1;
         }
     }
 
@@ -72,9 +75,10 @@ struct Line {
 }  // namespace
 
 int main(int count, char** arguments) {
-    if (count < 3) return 3;
+    if (count < 4) return 3;
     Line line;
     line.divisor = unsigned(std::atoi(arguments[1]));
+    line.spoken = std::atof(arguments[3]);
     const int pressed = std::atoi(arguments[2]);
     line.context.randReset(2);
     line.top.eval();  // netlists set their ports themselves in the first one

@@ -35,15 +35,21 @@ class SimulatedLine:
     """A line to a simulated board: :class:`hwc.host.transport.Line`.
 
     ``program`` comes from :func:`compile_line`. The clock runs only inside :meth:`receive`, so runs
-    repeat; time-outs are times of the board.
+    repeat; time-outs are times of the board. ``drift``: how much longer than the board's the bits
+    are that it hears.
     """
 
-    def __init__(self, program: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, program: Path, manifest: Mapping[str, Any], drift: float = 0.0) -> None:
         self._divisor: int = manifest["shell"]["divisor"]
         self._hz: float = manifest["clock_mhz"] * 1e6
         self._fault, self._random = "", random.Random(0)
         self._process = subprocess.Popen(
-            [str(program), str(self._divisor), str(manifest["shell"]["pressed"])],
+            [
+                str(program),
+                str(self._divisor),
+                str(manifest["shell"]["pressed"]),
+                str(self._divisor * (1 + drift)),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

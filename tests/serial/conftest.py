@@ -43,9 +43,9 @@ class Built:
     def manifest(self) -> dict:
         return json.loads((self.bundle / "manifest.json").read_text())
 
-    def line(self) -> SimulatedLine:
+    def line(self, drift: float = 0.0) -> SimulatedLine:
         """A new line to it."""
-        return SimulatedLine(self.program, self.manifest)
+        return SimulatedLine(self.program, self.manifest, drift)
 
     def batch(self, frames: int, seed: int = 0) -> dict[str, np.ndarray]:
         """Random raw inputs by stream."""

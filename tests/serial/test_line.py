@@ -53,6 +53,13 @@ def test_batches_are_right(built: Built) -> None:
         assert repeated(accelerator) == 0
 
 
+@pytest.mark.parametrize("drift", [-0.03, 0.03])
+def test_another_clock_at_the_other_end(built: Built, drift: float) -> None:
+    with Accelerator(built.bundle, built.line(drift)) as accelerator:
+        correct(built, accelerator, 0, 9)
+        assert repeated(accelerator) == 0
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_fault_costs_a_repetition_and_nothing_else(built: Built, fault: str, seed: int) -> None:
@@ -103,9 +110,10 @@ def test_raw_requests(built: Built) -> None:
         assert line.receive(100, GAP) == first
         line.send(signed(RUN + bytes(size)) + signed(RESET))
         assert line.receive(100, GAP).endswith(signed(b"\0"))
-        line.press()
-        line.send(signed(RUN + bytes(size)))
-        assert line.receive(100, GAP) == first
+        for again in (line.press, line.press, lambda: None):
+            line.send(signed(RUN + bytes(size)))
+            assert line.receive(100, GAP) == first
+            again()
     finally:
         line.close()
 
