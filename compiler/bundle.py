@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwc.boards.board import Board
 from hwc.compiler.c_driver import write_c_driver
+from hwc.compiler.cocotb import write_bench
 from hwc.compiler.deploy import DRIVER, deploy, memory
 from hwc.compiler.files import MARK, sha256
 from hwc.compiler.lower import Encoding, Lowered, Reading
@@ -82,6 +83,7 @@ def write_bundle(
         manifest["shell"] = shell
         if shell["kind"] == "axi":
             write_c_driver(folder / DRIVER / "c", manifest)
+            write_bench(folder)
     (folder / MARK).write_text(json.dumps(manifest, indent=2) + "\n")
 
 

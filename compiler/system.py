@@ -14,7 +14,7 @@ from hwc.host.link import Link
 from hwc.sim.board.serial import FAULTS, SimulatedLine, compile_line
 from hwc.sim.board.simulated import SimulatedBoard, compile_board
 
-__all__ = ["BundleError", "SystemCheck", "verify_bundle"]
+__all__ = ["BundleError", "SystemCheck", "checked", "verify_bundle"]
 
 BURST_COST = 4
 """Cycles of the bus beyond its words for a stream's part of a frame, at most."""
@@ -50,7 +50,7 @@ def verify_bundle(bundle: Path, work: Path, seed: int = 1) -> SystemCheck:
     """
     try:
         manifest = read_manifest(bundle)
-        network, shell = (_checked(bundle, manifest[part]) for part in ("rtl", "shell"))
+        network, shell = (checked(bundle, manifest[part]) for part in ("rtl", "shell"))
         if manifest["shell"]["kind"] == "serial":
             line = SimulatedLine(compile_line(network, shell, work), manifest)
             return _serial(bundle, manifest, line, seed)
@@ -140,7 +140,7 @@ def _compare(measured: Measured, manifest: dict[str, Any]) -> None:
             raise BundleError(f"at the network {what} {got} cycles, predicted were {want}")
 
 
-def _checked(bundle: Path, entry: dict[str, str]) -> str:
+def checked(bundle: Path, entry: dict[str, str]) -> str:
     """The text of a file, if its hash is that of the manifest."""
     path = bundle / entry["file"]
     try:

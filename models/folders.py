@@ -71,7 +71,7 @@ def read_idx(path: Path) -> np.ndarray:
         raise DataError(
             f"{path}: header promises {shape}, {count} bytes, but the file holds {more}"
         )
-    return np.frombuffer(data, dtype=np.uint8).reshape(shape)
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape).copy()
 
 
 def read_idx_folder(path: Path, name: str) -> Dataset:

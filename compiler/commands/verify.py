@@ -12,6 +12,9 @@ from rich.console import Console
 def verify(
     bundle: Annotated[Path, typer.Argument(help="A folder that `hwc build` wrote.")],
     seed: Annotated[int, typer.Option(help="Of the memory's delays.")] = 1,
+    cocotb: Annotated[
+        bool, typer.Option("--cocotb", help="Run the bundle's cocotb testbench instead.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Run a bundle's own driver against its own RTL on a simulated board.
@@ -23,6 +26,8 @@ def verify(
     from hwc.compiler.progress import steps
     from hwc.compiler.system import verify_bundle
 
+    if cocotb:
+        return _cocotb(bundle, seed, as_json)
     with steps(quiet=as_json) as step:
         step("driver and shell on a simulated board")
         found = verify_bundle(bundle, Path("build") / "cache", seed)
@@ -40,3 +45,16 @@ def verify(
         lines.append(f"Batch    {quick.cycles} cycles; {slow.cycles} with a late and busy memory")
     lines.append(f"Errors   {len(found.errors)} injected, all noticed, the batch after each right")
     Console().print("\n".join(lines), soft_wrap=True, highlight=False)
+
+
+def _cocotb(bundle: Path, seed: int, as_json: bool) -> None:
+    from hwc.compiler.cocotb import verify_with_cocotb
+    from hwc.compiler.progress import steps
+
+    with steps(quiet=as_json) as step:
+        step("the bundle's testbench under cocotb")
+        found = verify_with_cocotb(bundle, Path("build") / "cache", seed)
+    if as_json:
+        print(json.dumps({"passed": found.passed}, indent=2))
+        return
+    Console().print(f"{len(found.passed)} tests passed: {', '.join(found.passed)}", highlight=False)

@@ -56,6 +56,7 @@ class Shell(wiring.Component):
                     width = 8 if name.endswith("len") else member.shape
                     ports[f"m_axi_{name}"] = wiring.Member(member.flow, width)
         ports |= {f"m_axi_{name}": Out(width) for name, (width, _) in _CONSTANTS.items()}
+        ports |= {"m_axi_bid": In(1), "m_axi_rid": In(1)}
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
@@ -211,6 +212,8 @@ class Shell(wiring.Component):
 _DATA = ("rvalid", "rready", "rdata", "rresp", "rlast")
 _DATA += ("wvalid", "wready", "wdata", "wlast", "bvalid", "bready", "bresp")
 _CONSTANTS = {
+    "arid": (1, 0),
+    "awid": (1, 0),
     "arsize": (3, 3),
     "arburst": (2, 1),
     "arcache": (4, 3),
@@ -221,7 +224,8 @@ _CONSTANTS = {
     "awprot": (3, 0),
     "wstrb": (8, 0xFF),
 }
-"""Outputs of the master that never change: (width, value). INCR bursts of 8 bytes, bufferable."""
+"""Outputs of the master that never change: (width, value). One ID, INCR bursts of 8 bytes,
+bufferable."""
 
 
 def shell_verilog(shell: Shell) -> str:
