@@ -21,15 +21,23 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "hw": ({"compiler.graph"}, {"amaranth", "numpy"}),
     "boards": ({"hw", "compiler.graph"}, set()),
     "sim": ({"hw", "compiler.graph"}, {"amaranth", "numpy", "numba"}),
+    # Testbenches, of which one runs inside a bundle, where host/ is the package `driver`.
+    "sim.cocotb": (
+        {"sim", "compiler.graph"},
+        {"cocotb", "cocotbext", "driver", "numpy"},
+    ),
     "models": (
         {"compiler.graph", "compiler.source"},
         {"torch", "numpy", "rich", "sklearn", "mlxtend"},
     ),
     "compiler": (
-        {"compiler.graph", "compiler.source", "boards", "host", "hw", "models", "sim"},
+        {
+            "compiler.graph", "compiler.source", "boards", "host", "hw", "models", "sim",
+            "sim.cocotb",
+        },
         {"amaranth", "numpy", "rich", "scipy", "torch", "typer"},
     ),
-}
+}  # fmt: skip
 
 
 def layer_of(module: str) -> str | None:
