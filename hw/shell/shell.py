@@ -231,8 +231,9 @@ bufferable."""
 def shell_verilog(shell: Shell) -> str:
     """Verilog-2001 of the shell as one text, the network a module of its own elsewhere."""
     text = plain_verilog(shell, SHELL_TOP)
-    before, head, top = text.rpartition(f"module {SHELL_TOP}(")
-    return before + head + _PORT.sub(_interface, top)
+    before, head, rest = text.rpartition(f"module {SHELL_TOP}(")
+    top, end, after = rest.partition("\nendmodule\n")
+    return before + head + _PORT.sub(_interface, top) + end + after
 
 
 _PORT = re.compile(r"^  (?:input|output) (?:\[\d+:0\] )?(\w+);$", re.MULTILINE)

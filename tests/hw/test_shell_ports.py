@@ -27,7 +27,7 @@ def test_every_port_belongs_to_one_interface() -> None:
         re.MULTILINE,
     )
     assert sorted(port for *_, port in told) == sorted(ports)
-    assert top.count("X_INTERFACE_INFO") == len(ports)
+    assert text.count("X_INTERFACE_INFO") == len(ports)
     for kind, name, bus, signal, port in told:
         if port in ALONE:
             assert (kind, name) == ("signal", ALONE[port])
