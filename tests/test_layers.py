@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     # Testbenches, of which one runs inside a bundle, where host/ is the package `driver`.
     "sim.cocotb": (
         {"sim", "compiler.graph"},
-        {"cocotb", "cocotbext", "driver", "numpy"},
+        {"cocotb", "cocotb_tools", "cocotbext", "driver", "numpy"},
     ),
     "models": (
         {"compiler.graph", "compiler.source"},
