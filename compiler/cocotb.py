@@ -23,7 +23,7 @@ def write_bench(bundle: Path) -> None:
     source, target = Path(hwc.sim.cocotb.__file__).parent, (bundle / BENCH).parent
     target.mkdir()
     shutil.copyfile(source / "bundle_bench.py", bundle / BENCH)
-    shutil.copyfile(source / "Makefile", target / "Makefile")
+    shutil.copyfile(source / "bundle_run.py", target / "run.py")
 
 
 def verify_with_cocotb(bundle: Path, work: Path, seed: int = 1) -> Outcome:

@@ -1,7 +1,7 @@
 """The golden vectors of this bundle through its AXI shell and its network.
 
-Runs under cocotb with any simulator: see the Makefile beside this file, or `hwc verify --cocotb`.
-Needs cocotb, cocotbext-axi and numpy, and of the bundle its manifest, golden/ and driver/.
+`python run.py`, beside this file, or `hwc verify --cocotb` runs it. Needs cocotb, cocotbext-axi and
+numpy, and of the bundle its manifest, golden/ and driver/.
 """
 
 import json
@@ -26,7 +26,7 @@ MANIFEST = json.loads((BUNDLE / "manifest.json").read_text())
 SHELL, CYCLES = MANIFEST["shell"], MANIFEST["cycles"]
 GOLDEN = {k: np.load(BUNDLE / v["file"]) for k, v in MANIFEST["golden"].items()}
 FRAMES = len(GOLDEN[next(iter(MANIFEST["inputs"]))])
-FEW = min(FRAMES, max(2, 20_000 // CYCLES["interval"]))
+FEW = min(FRAMES, max(2, 5_000 // CYCLES["interval"]))
 """Frames of the batches that need not be long."""
 PERIOD_NS = 10
 START, ABORT, CLEAR, IRQ_ENABLE = 1, 2, 4, 1 << 8
@@ -172,7 +172,6 @@ async def stalls(dut, longest):
     board = await Board.started(dut)
     board.stall(longest)
     await board.check(FEW)
-    await board.check(FEW)
 
 
 @cocotb.test(**LIMIT)
@@ -180,7 +179,7 @@ async def abort_and_reset(dut):
     """A batch that was aborted, and a reset in the middle of one, leave no trace."""
     board = await Board.started(dut)
     least = CYCLES["latency"] + (FEW - 1) * CYCLES["interval"]
-    for part in (0.01, 0.3, 0.6):
+    for part in (0.01, 0.6):
         await board.launch(FEW)
         await ClockCycles(dut.aclk, max(1, int(part * least)))
         await board.write("CONTROL", ABORT | IRQ_ENABLE)

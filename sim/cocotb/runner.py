@@ -25,6 +25,8 @@ REQUIREMENTS = {"cocotb": "cocotb>=2,<3", "cocotbext.axi": "cocotbext-axi"}
 """Package -> what pip calls it."""
 LOG_LINES = 12
 BUILD_ARGS = ("-Wno-fatal", "-Wno-lint", "-O3", "--no-timing")
+PORTS_ONLY = ("--no-public-flat-rw", "--public-depth", "1")
+"""With all signals visible, as the runner has it, there is three times as much C++ to compile."""
 SCRIPT = """
 import json, sys
 from cocotb_tools.runner import get_runner
@@ -63,13 +65,14 @@ def run_cocotb(
     environment: Mapping[str, str] | None = None,
     packages: Sequence[str] = ("cocotb",),
     optimize: int = 0,
+    inside: bool = False,
 ) -> Outcome:
     """Run the tests of the module ``bench`` (a .py file) on these Verilog files.
 
     ``work`` is a folder for this simulator and its results; what all simulators share is kept
     beside it. ``environment`` are more variables for the tests, ``packages`` (of
-    :data:`REQUIREMENTS`) what the bench imports, ``optimize`` the level of g++. The same ``seed``
-    gives the same run.
+    :data:`REQUIREMENTS`) what the bench imports, ``optimize`` the level of g++, and
+    ``inside`` says whether tests see signals below the top. The same ``seed`` gives the same run.
 
     Raises MissingTool without a package or program, CocotbError if a test fails, if none ran, or
     if the design cannot be compiled.
@@ -87,7 +90,8 @@ def run_cocotb(
     names = {"hdl_toplevel": top, "build_dir": str(work)}
     files = [str(path.absolute()) for path in sources]
     library = [str(path) for path in _library(work.parent)]
-    build = {**names, "sources": files, "build_args": [*BUILD_ARGS, *library]}
+    options = [*BUILD_ARGS, *(() if inside else PORTS_ONLY), *library]
+    build = {**names, "sources": files, "build_args": options}
     test = {"test_module": bench.stem, "seed": seed, "results_xml": str(results)}
     job = {"build": build, "test": {**names, **test, "test_dir": str(work)}}
     done = subprocess.run(

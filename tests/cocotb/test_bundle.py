@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -163,14 +162,17 @@ def test_changed_rtl_fails(name: str, copy: Path, cocotb_work: Path) -> None:
 
 
 @pytest.mark.slow
-def test_make_runs_the_bench(copy: Path) -> None:
-    names = toolchain.environment()
-    names["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{names['PATH']}"
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_bundle_runs_its_bench_itself(wrong: bool, copy: Path, tmp_path: Path) -> None:
+    if wrong:
+        change(copy / "manifest.json", '"latency": ', '"latency": 1')
     done = subprocess.run(
-        ["make", "-C", str(copy / "cocotb")],
-        env=names,
+        [sys.executable, str(copy / "cocotb" / "run.py")],
+        env=toolchain.environment(),
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert f"TESTS={TESTS} PASS={TESTS} FAIL=0" in done.stdout, done.stdout[-2000:]
+    assert done.returncode == wrong, done.stderr
+    assert f"TESTS={TESTS} PASS={TESTS - wrong} FAIL={wrong:d}" in done.stdout
