@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hwc.hw.serial.shell import SERIAL_TOP
-from hwc.sim import toolchain
-from hwc.sim.board.simulated import BoardFault
+from hwc.sim.board.program import Program
 from hwc.sim.model import compile_program
 
 __all__ = ["FAULTS", "SimulatedLine", "compile_line"]
@@ -43,23 +41,13 @@ class SimulatedLine:
         self._divisor: int = manifest["shell"]["divisor"]
         self._hz: float = manifest["clock_mhz"] * 1e6
         self._fault, self._random = "", random.Random(0)
-        self._process = subprocess.Popen(
-            [
-                str(program),
-                str(self._divisor),
-                str(manifest["shell"]["pressed"]),
-                str(self._divisor * (1 + drift)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=toolchain.environment(),
-        )
+        numbers = self._divisor, manifest["shell"]["pressed"], self._divisor * (1 + drift)
+        self._program = Program([str(program), *map(str, numbers)], "the serial board")
 
     def send(self, data: bytes) -> None:
         """Say so many bytes; they are heard as the clock runs."""
         data = self._spoiled(data, answer=False)
-        self._say("send " + data.hex(" "))
+        self._program.say("send " + data.hex(" "))
 
     def receive(self, count: int, timeout: float) -> bytes:
         """So many bytes, or fewer if no more came for so many seconds."""
@@ -73,7 +61,7 @@ class SimulatedLine:
 
     def press(self, cycles: int = 100) -> None:
         """Press the button."""
-        self._say(f"press {cycles}")
+        self._program.say(f"press {cycles}")
 
     def spoil(self, fault: str, seed: int = 0) -> None:
         """Let one of :data:`FAULTS` happen to what is sent, or received, next."""
@@ -83,16 +71,14 @@ class SimulatedLine:
 
     def close(self) -> None:
         """End the simulation."""
-        if self._process.stdin and not self._process.stdin.closed:
-            self._process.stdin.close()
-            self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
+        self._program.close()
 
     def _run(self, timeout: float, enough: int) -> bytes:
         """Up to ``enough`` bytes; the time runs from the end of what is being said."""
         while True:
-            left, *data = self._say(f"run {max(1, round(timeout * self._hz))} {enough}").split()
+            left, *data = self._program.say(
+                f"run {max(1, round(timeout * self._hz))} {enough}"
+            ).split()
             if data or left == "0":
                 return bytes.fromhex("".join(data))
 
@@ -108,17 +94,3 @@ class SimulatedLine:
         if fault == "an added byte":
             return data[:at] + bytes([self._random.randrange(256)]) + data[at:]
         return data[:at] + bytes([data[at] ^ self._random.randrange(1, 256)]) + data[at + 1 :]
-
-    def _say(self, line: str) -> str:
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(line + "\n")
-            process.stdin.flush()
-            answer = process.stdout.readline().strip()
-        except (BrokenPipeError, ValueError):
-            answer = ""
-        if not answer:
-            raise BoardFault("the serial board: the simulation has ended")
-        return answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwc.compiler.graph.errors import HwcError
 from hwc.hw.shell.shell import SHELL_TOP
 from hwc.hw.verilog import TOP
-from hwc.sim import toolchain
+from hwc.sim.board.program import BoardFault, Program
 from hwc.sim.model import compile_program
 
-__all__ = ["BASE", "BoardFault", "SimulatedBoard", "compile_board"]
+__all__ = ["BASE", "SimulatedBoard", "compile_board"]
 
 BASE = 0x1000_0000
 """Device address of the first byte of memory."""
@@ -25,12 +23,6 @@ SIZE = 1 << 24
 """Bytes of memory."""
 RUN = 10_000
 """Cycles that the clock runs at a time while somebody waits."""
-
-
-class BoardFault(HwcError):
-    """The shell broke a rule of the bus, or the simulation ended."""
-
-    exit_code = 2
 
 
 @dataclass(eq=False)
@@ -66,13 +58,8 @@ class SimulatedBoard:
         os.truncate(path, SIZE)
         self._memory = np.memmap(path, np.uint8, "r+")
         self._used = 0
-        self._process = subprocess.Popen(
-            [str(program), str(path), str(SIZE)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=toolchain.environment(),
-        )
+        command = [str(program), str(path), str(SIZE)]
+        self._program = Program(command, f"{TOP} behind its shell")
         self._say(f"seed {seed}")
 
     def __enter__(self) -> SimulatedBoard:
@@ -124,11 +111,7 @@ class SimulatedBoard:
 
     def close(self) -> None:
         """End the simulation."""
-        if self._process.stdin and not self._process.stdin.closed:
-            self._process.stdin.close()
-            self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
+        self._program.close()
         self._folder.cleanup()
 
     def cycles(self) -> tuple[int, int, int]:
@@ -156,15 +139,4 @@ class SimulatedBoard:
         self._say(f"mute {int(on)}")
 
     def _say(self, line: str) -> str:
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(line + "\n")
-            process.stdin.flush()
-            answer = process.stdout.readline().strip()
-        except (BrokenPipeError, ValueError):
-            answer = ""
-        if not answer or answer.startswith("violation"):
-            raise BoardFault(f"{TOP} behind its shell: {answer or 'the simulation has ended'}")
-        return answer
+        return self._program.say(line)
