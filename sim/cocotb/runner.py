@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -77,15 +78,10 @@ def run_cocotb(
     Raises MissingTool without a package or program, CocotbError if a test fails, if none ran, or
     if the design cannot be compiled.
     """
-    for package in packages:
-        if _missing(package):
-            fix = toolchain.pip_install(REQUIREMENTS[package])
-            raise toolchain.MissingTool(package, "package not installed", fix)
-    toolchain.verilator()
+    _require(packages)
     work = work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     results = work / "results.xml"
-    results.unlink(missing_ok=True)
     extra = {"PYTHONPATH": str(bench.parent.absolute()), **(environment or {})}
     names = {"hdl_toplevel": top, "build_dir": str(work)}
     files = [str(path.absolute()) for path in sources]
@@ -94,15 +90,27 @@ def run_cocotb(
     build = {**names, "sources": files, "build_args": options}
     test = {"test_module": bench.stem, "seed": seed, "results_xml": str(results)}
     job = {"build": build, "test": {**names, **test, "test_dir": str(work)}}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", SCRIPT, json.dumps(job)],
-        env=_environment(optimize) | extra,
-        cwd=work,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return _outcome(results, done.returncode, done.stdout + done.stderr)
+    with (work / "lock").open("w") as lock:
+        # Another process may want the same simulator.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results.unlink(missing_ok=True)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", SCRIPT, json.dumps(job)],
+            env=_environment(optimize) | extra,
+            cwd=work,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return _outcome(results, done.returncode, done.stdout + done.stderr)
+
+
+def _require(packages: Sequence[str]) -> None:
+    for package in packages:
+        if _missing(package):
+            fix = toolchain.pip_install(REQUIREMENTS[package])
+            raise toolchain.MissingTool(package, "package not installed", fix)
+    toolchain.verilator()
 
 
 def _environment(optimize: int) -> dict[str, str]:
