@@ -50,7 +50,7 @@ class Unpacker(wiring.Component):
         held = Signal(gears.room * gears.bits)
         count = Signal(range(gears.room + 1))
         beat = Signal(range(max(2, layout.beats)))
-        last, left = Signal(), Signal.like(count)
+        last, left, coming = Signal(), Signal.like(count), Signal.like(beat)
         give, take = Signal(), Signal()
         element = 8 * self.record.element
         m.d.comb += [
@@ -64,9 +64,12 @@ class Unpacker(wiring.Component):
             give.eq(self.beats.valid & self.beats.ready),
             last.eq(beat == layout.beats - 1),
             left.eq(Mux(give, Mux(last, 0, count - gears.beat), count)),
-            # The next frame's first word comes after this one's last beat went, with its padding.
+            coming.eq(Mux(give, Mux(last, 0, beat + 1), beat)),
+            # The next frame's first word comes after this one's last beat went, with its padding:
+            # not while that beat is held, nor in the cycle that makes it the next one to go.
             self.words.ready.eq(
-                (left <= gears.room - gears.word) & ~(last & self.beats.valid & ~give)
+                (left <= gears.room - gears.word)
+                & ~((coming == layout.beats - 1) & (left >= gears.beat))
             ),
             take.eq(self.words.valid & self.words.ready),
         ]
