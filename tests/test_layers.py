@@ -16,7 +16,7 @@ FOLDERS = ("boards", "compiler", "host", "hw", "models", "sim")
 # the longest matching name.
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "compiler.graph": (set(), {"numpy"}),
-    "compiler.source": ({"compiler.graph"}, {"numpy"}),
+    "compiler.source": ({"compiler.graph"}, {"mpmath", "numpy"}),
     "host": (set(), {"numpy", "pynq"}),  # pynq is there only on a board
     "hw": ({"compiler.graph"}, {"amaranth", "numpy"}),
     "boards": ({"hw", "compiler.graph"}, set()),

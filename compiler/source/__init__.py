@@ -1,6 +1,8 @@
 """The float source graph: made by front ends, stored in checkpoints, interpreted by lowering."""
 
 from hwc.compiler.source.evaluate import evaluate
+from hwc.compiler.source.moving import ConvTranspose, Pad, Slice, Transpose, Upsample
+from hwc.compiler.source.nonlinear import Function, PRelu, Softmax, Threshold
 from hwc.compiler.source.ops import (
     Affine,
     BatchNorm,
@@ -37,21 +39,30 @@ __all__ = [
     "Bipolar",
     "Concat",
     "Conv",
+    "ConvTranspose",
     "Flatten",
+    "Function",
     "GlobalAvgPool",
     "HardTanh",
     "Input",
     "Linear",
     "MaxPool",
+    "PRelu",
+    "Pad",
     "Quant",
     "Relu",
     "Reshape",
     "Shape",
+    "Slice",
+    "Softmax",
     "Source",
     "SourceError",
     "SourceNode",
     "SourceOp",
+    "Threshold",
     "TopK",
+    "Transpose",
+    "Upsample",
     "evaluate",
     "from_record",
     "to_record",

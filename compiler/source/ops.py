@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from hwc.compiler.graph.errors import HwcError
+from hwc.compiler.source.rounding import Rounding
 
 __all__ = [
     "Affine",
@@ -141,11 +142,12 @@ class HardTanh(SourceOp):
 
 @dataclass(frozen=True)
 class Quant(SourceOp):
-    """code = clip(round_half_even(x / scale) + zero, lo, hi); the value is (code - zero) * scale.
+    """code = clip(round(x / scale) + zero, lo, hi); the value is (code - zero) * scale.
 
     `scale` is a positive scalar, or one value per index of `axis` (counted in torch's shape: 1 is
     the channels of an activation, 0 the output channels of a weight). Applied to a tensor it
-    defines the integer codes of a weight. lo=-1, hi=1 is ternary.
+    defines the integer codes of a weight. lo=-1, hi=1 is ternary. `rounding` is one of
+    `hwc.compiler.source.rounding`; with `joint` the zero is inside it: round(x / scale + zero).
     """
 
     constants: ClassVar[tuple[str, ...]] = ("scale",)
@@ -153,9 +155,15 @@ class Quant(SourceOp):
     hi: int = 127
     zero: int = 0
     axis: int | None = None
+    rounding: str = "half_even"
+    joint: bool = False
 
     def __post_init__(self) -> None:
         self.check(self.lo < self.hi, f"lo {self.lo} must be below hi {self.hi}")
+        self.check(
+            self.rounding in get_args(Rounding),
+            f"rounding {self.rounding!r} must be one of {', '.join(get_args(Rounding))}",
+        )
 
     def infer(self, *shapes: Shape) -> Shape:
         return shapes[0]

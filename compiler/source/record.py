@@ -13,30 +13,39 @@ from typing import Any
 
 import numpy as np
 
-from hwc.compiler.source import ops, spatial
+from hwc.compiler.source import moving, nonlinear, ops, spatial
 from hwc.compiler.source.ops import SourceError, SourceOp
 from hwc.compiler.source.source import Input, Source, SourceNode
 
 __all__ = ["from_record", "to_record"]
 
 _OPS: tuple[type[SourceOp], ...] = (
-    ops.Affine,
-    ops.BatchNorm,
-    ops.Bipolar,
-    ops.HardTanh,
-    ops.Linear,
-    ops.Quant,
-    ops.Relu,
     spatial.Add,
+    ops.Affine,
     spatial.ArgMax,
     spatial.AvgPool,
+    ops.BatchNorm,
+    ops.Bipolar,
     spatial.Concat,
     spatial.Conv,
+    moving.ConvTranspose,
     spatial.Flatten,
+    nonlinear.Function,
     spatial.GlobalAvgPool,
+    ops.HardTanh,
+    ops.Linear,
     spatial.MaxPool,
+    nonlinear.PRelu,
+    moving.Pad,
+    ops.Quant,
+    ops.Relu,
     spatial.Reshape,
+    moving.Slice,
+    nonlinear.Softmax,
+    nonlinear.Threshold,
     spatial.TopK,
+    moving.Transpose,
+    moving.Upsample,
 )
 
 
@@ -95,8 +104,10 @@ def _list(what: str, value: object) -> list[Any]:
     return list(value)
 
 
-def _fields(what: str, record: object, names: set[str]) -> None:
-    if not isinstance(record, Mapping) or set(record) != names:
+def _fields(
+    what: str, record: object, names: set[str], optional: frozenset[str] = frozenset()
+) -> None:
+    if not isinstance(record, Mapping) or not names - optional <= set(record) <= names:
         got = sorted(map(str, record)) if isinstance(record, Mapping) else type(record).__name__
         raise SourceError(f"{what} record must have the fields {sorted(names)}, not {got}")
 
@@ -104,10 +115,11 @@ def _fields(what: str, record: object, names: set[str]) -> None:
 def _build(kind: type, what: str, record: object) -> Any:
     """An instance of a dataclass whose fields are int, float, bool, str, None or tuples of int."""
     fields = dataclasses.fields(kind)
-    _fields(f"{what} ({kind.__name__})", record, {f.name for f in fields})
+    defaults = frozenset(f.name for f in fields if f.default is not dataclasses.MISSING)
+    _fields(f"{what} ({kind.__name__})", record, {f.name for f in fields}, defaults)
     assert isinstance(record, Mapping)
     values = {}
-    for field in fields:
+    for field in (f for f in fields if f.name in record):
         value = record[field.name]
         annotation = str(field.type)
         if "tuple" in annotation or annotation == "Shape":

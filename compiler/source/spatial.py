@@ -124,19 +124,46 @@ class MaxPool(SourceOp):
 
 @dataclass(frozen=True)
 class AvgPool(SourceOp):
-    """Mean over windows. With count_include_pad padding counts as zeros, else it is not counted."""
+    """Mean over windows. With count_include_pad padding counts as zeros, else it is not counted.
+
+    `extra` places at the far side of each spatial axis are never counted: those of ceil mode.
+    """
 
     kernel: tuple[int, ...] = (2, 2)
     stride: tuple[int, ...] = (2, 2)
     padding: tuple[int, ...] = (0, 0, 0, 0)
     count_include_pad: bool = True
+    extra: tuple[int, ...] = ()
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """All padding, counted or not."""
+        padding = list(self.padding)
+        for i, places in enumerate(self.extra):
+            padding[2 * i + 1] += places
+        return tuple(padding)
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """The padding that counts as zeros."""
+        return self.padding if self.count_include_pad else (0,) * len(self.padding)
 
     def infer(self, *shapes: Shape) -> Shape:
         (x,) = shapes
         ones = (1,) * len(self.kernel)
-        out = window_output(self, x[1:], self.kernel, self.stride, self.padding, ones)
-        if not self.count_include_pad:
-            check_not_empty(self, x[1:], out, self.kernel, self.stride, self.padding, ones)
+        self.check(
+            len(self.extra) in (0, len(self.kernel)) and all(e >= 0 for e in self.extra),
+            f"extra {self.extra} must be one integer >= 0 for each spatial axis",
+        )
+        out = window_output(self, x[1:], self.kernel, self.stride, self.sides, ones)
+        if self.counted != self.sides:
+            size, rest = [], list(self.sides)
+            for i, n in enumerate(x[1:]):
+                before, after = self.counted[2 * i : 2 * i + 2]
+                size.append(n + before + after)
+                rest[2 * i] -= before
+                rest[2 * i + 1] -= after
+            check_not_empty(self, tuple(size), out, self.kernel, self.stride, tuple(rest), ones)
         return (x[0], *out)
 
 

@@ -19,21 +19,32 @@ from hwc.compiler.source import (
     Bipolar,
     Concat,
     Conv,
+    ConvTranspose,
     Flatten,
+    Function,
     GlobalAvgPool,
     HardTanh,
     Input,
     Linear,
     MaxPool,
+    Pad,
+    PRelu,
     Quant,
     Relu,
     Reshape,
+    Slice,
+    Softmax,
     Source,
     SourceError,
     SourceNode,
+    Threshold,
     TopK,
+    Transpose,
+    Upsample,
     evaluate,
 )
+from hwc.compiler.source.curves import curve_exact
+from hwc.compiler.source.rounding import reached, round_exact
 
 RNG = np.random.default_rng(0)
 T = {
@@ -44,6 +55,9 @@ T = {
     "b6": RNG.normal(size=6),
     "g": RNG.normal(size=4),
     "v": RNG.uniform(0.5, 2, size=4),
+    "wt": RNG.normal(size=(4, 3, 3, 2)),
+    "wt1": RNG.normal(size=(4, 2, 3)),
+    "th": np.sort(RNG.integers(-4, 5, (4, 3)) / 4, axis=1),
     "s": np.array(0.25),
     "s4": np.array([0.25, 0.5, 1.0, 0.125]),
 }
@@ -103,10 +117,66 @@ CASES: list[tuple[Any, tuple[int, ...], tuple[str, ...], Any]] = [
         (),
         lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
     ),
+    *(
+        (
+            AvgPool((3, 2), (2, 2), (1, 1, 0, 0), include, (1, 1)),
+            (4, 6, 5),
+            (),
+            lambda x, include=include: F.avg_pool2d(
+                x, (3, 2), 2, (1, 0), ceil_mode=True, count_include_pad=include
+            ),
+        )
+        for include in (True, False)
+    ),
     (AvgPool((3,), (1,), (0, 0)), (4, 7), (), lambda x: F.avg_pool1d(x, 3, 1)),
     (GlobalAvgPool(), (4, 7, 6), (), lambda x: x.mean((2, 3))),
     (Flatten(), (4, 3, 2), (), lambda x: x.flatten(1)),
     (Reshape((2, 12)), (4, 3, 2), (), lambda x: x.reshape(-1, 2, 12)),
+    (PRelu(), (4, 3), ("g",), lambda x: F.prelu(x, t["g"])),
+    (PRelu(), (4, 3), ("s",), lambda x: F.leaky_relu(x, 0.25)),
+    (Softmax(), (4, 3), (), lambda x: F.softmax(x, 1)),
+    (
+        Threshold(-1, 2),
+        (4, 3),
+        ("th",),
+        lambda x: 2.0 * (x[..., None] >= t["th"][:, None]).sum(3) - 1,
+    ),
+    (Pad((1, 0, 0, 2), 0.5), (2, 3, 3), (), lambda x: F.pad(x, (0, 2, 1, 0), value=0.5)),
+    (Slice(2, 1, 6, 2), (2, 7), (), lambda x: x[:, :, 1:6:2]),
+    (Transpose((3, 1, 2)), (2, 3, 4), (), lambda x: x.permute(0, 3, 1, 2)),
+    (Upsample((2, 3)), (2, 3, 4), (), lambda x: F.interpolate(x, scale_factor=(2, 3))),
+    (
+        ConvTranspose((2, 3), (1, 1, 0, 0), (1, 0), (1, 2), 2),
+        (4, 3, 3),
+        ("wt", "b6"),
+        lambda x: F.conv_transpose2d(x, t["wt"], t["b6"], (2, 3), (1, 0), (1, 0), 2, (1, 2)),
+    ),
+    (
+        ConvTranspose((2,), (0, 0), (0,), (1,), 1),
+        (4, 3),
+        ("wt1",),
+        lambda x: F.conv_transpose1d(x, t["wt1"], None, 2),
+    ),
+    *(
+        (Function(curve, *options), (4, 3), (), function)
+        for curve, options, function in (
+            ("abs", (), torch.abs),
+            ("elu", (0.5,), lambda x: F.elu(x, 0.5)),
+            ("erf", (), torch.erf),
+            ("exp", (), torch.exp),
+            ("gelu", (), F.gelu),
+            ("gelu_tanh", (), lambda x: F.gelu(x, approximate="tanh")),
+            ("hard_sigmoid", (1 / 6, 0.5), F.hardsigmoid),
+            ("hard_swish", (), F.hardswish),
+            ("mish", (), F.mish),
+            ("selu", (1.6732632423543772, 1.0507009873554805), F.selu),
+            ("sigmoid", (), torch.sigmoid),
+            ("silu", (), F.silu),
+            ("softplus", (), F.softplus),
+            ("softsign", (), F.softsign),
+            ("tanh", (), torch.tanh),
+        )
+    ),
     (ArgMax(), (4,), (), lambda x: x.argmax(1, keepdim=True)),
     (
         TopK(3),
@@ -172,3 +242,43 @@ def test_raw_inputs_are_scaled_and_checked() -> None:
 def test_taps() -> None:
     source = one(Relu(), (2,), ())
     assert set(evaluate(source, {"x": np.zeros((1, 2))}, taps=("x",))) == {"x", "y"}
+
+
+ROUNDED = {
+    "half_even": [-2, -2, -2, -1, 0, 0, 1, 2, 2, 2],
+    "half_up": [-2, -2, -1, -1, 0, 1, 1, 2, 2, 3],
+    "half_from_zero": [-3, -2, -2, -1, -1, 1, 1, 2, 2, 3],
+    "half_to_zero": [-2, -2, -1, -1, 0, 0, 1, 1, 2, 2],
+    "floor": [-3, -3, -2, -2, -1, 0, 0, 1, 1, 2],
+    "ceil": [-2, -2, -1, -1, 0, 1, 1, 2, 2, 3],
+    "to_zero": [-2, -2, -1, -1, 0, 0, 0, 1, 1, 2],
+    "from_zero": [-3, -3, -2, -2, -1, 1, 1, 2, 2, 3],
+}
+AT = [-2.5, -2.25, -1.5, -1.25, -0.5, 0.5, 0.75, 1.5, 1.75, 2.5]
+
+
+@pytest.mark.parametrize("rounding", ROUNDED)
+def test_rounding_modes(rounding: str) -> None:
+    op = Quant(-8, 7, rounding=rounding)
+    node = SourceNode("y", op, ("x", "u"))
+    source = Source((Input("x", (10,), None),), (node,), ("y",), {"u": np.array(1.0)})
+    for dtype in (np.float64, object):
+        assert evaluate(source, {"x": [AT]}, dtype)["y"].tolist() == [ROUNDED[rounding]]
+    for v in [Fraction(n, 4) for n in range(-17, 18)]:
+        for level in range(-6, 7):
+            t, strict = reached(level, rounding)
+            assert (v > t if strict else v >= t) == (round_exact(v, rounding) >= level)
+
+
+def test_a_joint_zero_point_moves_the_ties() -> None:
+    x = {"x": [[0.5, 1.5, -0.5]]}
+    for joint, expected in ((False, [0, 2, 0]), (True, [1, 1, -1])):
+        node = SourceNode("y", Quant(-8, 7, 1, joint=joint), ("x", "u"))
+        source = Source((Input("x", (3,), None),), (node,), ("y",), {"u": np.array(1.0)})
+        assert evaluate(source, x)["y"].tolist() == [expected]
+
+
+def test_curves_are_exact_to_many_digits() -> None:
+    near_one = curve_exact(Function("tanh"), Fraction(20))
+    assert 0 < 1 - near_one < Fraction(1, 10**16)  # float64 gives 1
+    assert curve_exact(Function("silu"), Fraction(-3)) < 0

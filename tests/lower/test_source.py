@@ -187,7 +187,7 @@ def change(path: tuple[Any, ...], value: object) -> Callable[[dict[str, Any]], N
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (change(("nodes", 0, "op"), "Exec"), r"unknown op 'Exec'; known are Affine, BatchNorm"),
+        (change(("nodes", 0, "op"), "Exec"), r"unknown op 'Exec'; known are Add, Affine, ArgMax"),
         (change(("nodes", 0, "args"), "x"), r"args must be a list"),
         (change(("nodes", 0, "args"), [1]), r"name and args must be strings"),
         (change(("nodes", 0, "options"), ...), r"node record must have the fields"),

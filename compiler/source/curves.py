@@ -1,0 +1,108 @@
+"""The curves of `Function`, once, over any arithmetic that has exp, log, tanh and erf."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from hwc.compiler.source.nonlinear import Function
+
+__all__ = ["curve", "curve_exact"]
+
+
+class _Floats:
+    """float64 element by element, without overflow warnings."""
+
+    exp = staticmethod(lambda x: np.exp(np.minimum(x, 700)))
+    tanh = staticmethod(np.tanh)
+    erf = staticmethod(np.vectorize(math.erf, otypes=[np.float64]))
+    log1p = staticmethod(np.log1p)
+    where = staticmethod(np.where)
+    number = staticmethod(float)
+
+
+class _Digits:
+    """mpmath at a working precision far above what a table of 16 bits needs."""
+
+    DIGITS = 60
+
+    def __init__(self) -> None:
+        import mpmath
+
+        self.mp = mpmath.mp.clone()
+        self.mp.dps = self.DIGITS
+        self.exp, self.tanh, self.erf = self.mp.exp, self.mp.tanh, self.mp.erf
+        self.log1p = self.mp.log1p
+
+    def where(self, condition: Any, yes: Any, no: Any) -> Any:
+        return yes if condition else no
+
+    def number(self, value: Any) -> Any:
+        value = Fraction(value)
+        return self.mp.mpf(value.numerator) / value.denominator
+
+
+def curve(op: Function, x: np.ndarray) -> np.ndarray:
+    """The curve of `op` at every x, in float64."""
+    return _formula(op, _Floats)(x)
+
+
+def curve_exact(op: Function, x: Fraction) -> Fraction:
+    """The curve of `op` at x, to 60 digits, as a rational."""
+    digits = _Digits()
+    y = _formula(op, digits)(digits.number(x))
+    sign, mantissa, exponent, _ = digits.mp.mpf(y)._mpf_
+    return (-1 if sign else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def _formula(op: Function, m: Any) -> Callable[[Any], Any]:
+    alpha, beta, half = m.number(op.alpha), m.number(op.beta), m.number(0.5)
+
+    def sigmoid(x: Any) -> Any:
+        small = m.exp(-abs(x))  # never overflows
+        return m.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+    def softplus(x: Any) -> Any:
+        return m.where(x > 0, x, 0 * x) + m.log1p(m.exp(-abs(x)))
+
+    def clip01(x: Any) -> Any:
+        x = m.where(x > 0, x, 0 * x)
+        return m.where(x < 1, x, 0 * x + 1)
+
+    match op.curve:
+        case "sigmoid":
+            return sigmoid
+        case "silu":
+            return lambda x: x * sigmoid(x)
+        case "tanh":
+            return m.tanh
+        case "erf":
+            return m.erf
+        case "exp":
+            return m.exp
+        case "abs":
+            return abs
+        case "softplus":
+            return softplus
+        case "mish":
+            return lambda x: x * m.tanh(softplus(x))
+        case "softsign":
+            return lambda x: x / (1 + abs(x))
+        case "hard_sigmoid":
+            return lambda x: clip01(alpha * x + beta)
+        case "hard_swish":
+            return lambda x: x * clip01(x / 6 + half)
+        case "elu":
+            return lambda x: m.where(x > 0, x, alpha * (m.exp(m.where(x > 0, 0 * x, x)) - 1))
+        case "selu":
+            return lambda x: beta * m.where(x > 0, x, alpha * (m.exp(m.where(x > 0, 0 * x, x)) - 1))
+        case "gelu":
+            return lambda x: half * x * (1 + m.erf(x / m.number(2) ** half))
+        case _:
+            pi = m.mp.pi if hasattr(m, "mp") else math.pi
+            root = (m.number(2) / pi) ** half
+            return lambda x: half * x * (1 + m.tanh(root * (x + m.number(0.044715) * x * x * x)))
