@@ -8,6 +8,7 @@ from hwc.compiler.graph.elementwise import Add, MultiThreshold, Requant, Roundin
 from hwc.compiler.graph.errors import GraphError, HwcError
 from hwc.compiler.graph.expand import expand
 from hwc.compiler.graph.frozen import IntArray
+from hwc.compiler.graph.gather import Gather
 from hwc.compiler.graph.graph import Graph, Node
 from hwc.compiler.graph.interval import accumulator_interval
 from hwc.compiler.graph.linear import Conv1d, Conv2d, GroupedMatMul, MatMul
@@ -22,6 +23,8 @@ from hwc.compiler.graph.pool import (
 from hwc.compiler.graph.run import run
 from hwc.compiler.graph.select import ArgMax, TopK
 from hwc.compiler.graph.shape import Concat, Reshape
+from hwc.compiler.graph.table import Table
+from hwc.compiler.graph.two_slope import Quantizer, TwoSlope
 from hwc.compiler.graph.types import Type
 from hwc.compiler.graph.weights import Binary, Dense, Ternary, Weights
 from hwc.compiler.graph.window import Window
@@ -34,6 +37,7 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Dense",
+    "Gather",
     "GlobalMaxPool",
     "GlobalSumPool",
     "Graph",
@@ -46,12 +50,15 @@ __all__ = [
     "MultiThreshold",
     "Node",
     "Op",
+    "Quantizer",
     "Requant",
     "Reshape",
     "Rounding",
     "SumPool2d",
+    "Table",
     "Ternary",
     "TopK",
+    "TwoSlope",
     "Type",
     "Weights",
     "Window",

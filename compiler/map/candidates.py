@@ -10,14 +10,18 @@ from hwc.compiler.graph import (
     Add,
     ArgMax,
     Concat,
+    Gather,
     GlobalMaxPool,
     GlobalSumPool,
     GroupedMatMul,
     MatMul,
     MultiThreshold,
     Op,
+    Quantizer,
     Requant,
+    Table,
     TopK,
+    TwoSlope,
     Window,
     WindowReduce,
 )
@@ -27,10 +31,12 @@ from hwc.hw.unit import Unit
 from hwc.hw.units.activation import Activation
 from hwc.hw.units.add import AddUnit
 from hwc.hw.units.concat import ConcatUnit
+from hwc.hw.units.gather import GatherUnit
 from hwc.hw.units.global_pool import GlobalPool
 from hwc.hw.units.matvec import MatVec
 from hwc.hw.units.reduce import Reduce
 from hwc.hw.units.select import SelectUnit
+from hwc.hw.units.table import TableUnit
 from hwc.hw.units.window import LineBuffer
 
 __all__ = ["MappingError", "candidates", "interval", "tiles_in"]
@@ -130,8 +136,9 @@ def _(
 
 @_offers.register(MultiThreshold)
 @_offers.register(Requant)
+@_offers.register(TwoSlope)
 def _(
-    op: MultiThreshold | Requant,
+    op: Quantizer,
     stage: Stage,
     wish: _Wish,
 ) -> Iterator[Unit]:
@@ -145,6 +152,18 @@ def _(op: Add, stage: Stage, wish: _Wish) -> Iterator[Unit]:
     types = tuple(s.type for s in stage.sources)
     for tile in _pointwise(types[0].shape, wish.tiles):
         yield AddUnit(op, types, tile)
+
+
+@_offers.register
+def _(op: Table, stage: Stage, wish: _Wish) -> Iterator[Unit]:
+    kind = stage.sources[0].type
+    for tile in _pointwise(kind.shape, wish.tiles):
+        yield TableUnit(op, kind, tile, max_levels=wish.levels)
+
+
+@_offers.register
+def _(op: Gather, stage: Stage, wish: _Wish) -> Iterator[Unit]:
+    yield from GatherUnit.candidates(op, stage.sources[0].type)
 
 
 @_offers.register

@@ -8,10 +8,9 @@ from hwc.compiler.graph import (
     Graph,
     GroupedMatMul,
     MatMul,
-    MultiThreshold,
     Node,
     Op,
-    Requant,
+    Quantizer,
     Reshape,
     Type,
 )
@@ -35,7 +34,7 @@ class Stage:
     tensor: str
     """Name of the value it produces; also the name of the unit."""
     op: Op
-    activation: MultiThreshold | Requant | None
+    activation: Quantizer | None
     sources: tuple[Source, ...]
     type: Type
 
@@ -62,7 +61,7 @@ def stages(graph: Graph) -> tuple[tuple[Stage, ...], tuple[Source, ...]]:
         type = node.op.infer(*(graph.types[a] for a in node.args))
         chain = _activation(graph, node) if isinstance(node.op, MatMul | GroupedMatMul) else ()
         last = chain[-1] if chain else node
-        activation = last.op if isinstance(last.op, MultiThreshold | Requant) and chain else None
+        activation = last.op if isinstance(last.op, Quantizer) and chain else None
         if activation is not None:
             type = activation.infer(type)
         for name in (node.name, *(n.name for n in chain)):
@@ -86,7 +85,7 @@ def _activation(graph: Graph, node: Node) -> tuple[Node, ...]:
         channels = graph.types[node.name].shape[-1]
         node = readers[0]
         chain.append(node)
-        if isinstance(node.op, MultiThreshold | Requant):
+        if isinstance(node.op, Quantizer):
             return tuple(chain)
         if not isinstance(node.op, Reshape) or graph.types[node.name].shape[-1] != channels:
             return ()

@@ -11,7 +11,7 @@ import numpy as np
 from amaranth.hdl import Cat, Const, Module, Value
 from numpy.typing import NDArray
 
-from hwc.compiler.graph import MultiThreshold, Requant, Type
+from hwc.compiler.graph import MultiThreshold, Quantizer, Requant, TwoSlope, Type
 from hwc.hw.dot import Number
 from hwc.hw.resources import Resources
 from hwc.hw.unit import UnitError
@@ -20,12 +20,14 @@ from hwc.hw.units.parts import step_bits
 from hwc.hw.units.requant import RequantPipe
 from hwc.hw.units.threshold_table import ThresholdTable
 from hwc.hw.units.thresholds import ParallelThresholds, SearchThresholds
+from hwc.hw.units.two_slope import TwoSlopePipe
 
 __all__ = ["ActOp", "ActSpec", "Form", "edges", "popcount_thresholds"]
 
 Ints = NDArray[np.int64]
-ActOp = MultiThreshold | Requant
+ActOp = Quantizer
 Form = Literal["auto", "parallel", "search"]
+Multiplying = RequantPipe | TwoSlopePipe
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,13 @@ class ActSpec:
     def addressed(self) -> bool:
         """Whether the constants depend on the channel step, so that it is looked at."""
         pipe = self.pipe
-        return (pipe.steps if isinstance(pipe, RequantPipe) else pipe.table.steps) > 1
+        return (pipe.steps if isinstance(pipe, Multiplying) else pipe.table.steps) > 1
 
     @property
     def reads(self) -> int:
         """Bits of an x that count."""
         pipe = self.pipe
-        return self.x.width if isinstance(pipe, RequantPipe) else pipe.table.read
+        return self.x.width if isinstance(pipe, Multiplying) else pipe.table.read
 
     @property
     def y(self) -> Type:
@@ -100,13 +102,14 @@ class ActSpec:
         return self.op.infer(self.x)
 
     @cached_property
-    def pipe(self) -> ParallelThresholds | SearchThresholds | RequantPipe:
+    def pipe(self) -> ParallelThresholds | SearchThresholds | RequantPipe | TwoSlopePipe:
         """The pipeline that is built."""
         x = Number(self.x.lo, self.x.hi)
+        shape = (self.channels, self.lanes, self.copies, self.style, self.levels)
         if isinstance(self.op, Requant):
-            return RequantPipe(
-                self.op, x, self.channels, self.lanes, self.copies, self.style, self.levels
-            )
+            return RequantPipe(self.op, x, *shape)
+        if isinstance(self.op, TwoSlope):
+            return TwoSlopePipe(self.op, x, *shape)
         table = ThresholdTable(self.op, x, self.channels, self.lanes)
         parallel = ParallelThresholds(table, self.copies, self.levels)
         search = SearchThresholds(table, self.copies, self.levels)
@@ -174,6 +177,9 @@ def edges(op: ActOp, x: Type, channel: Ints, rng: np.random.Generator) -> Ints:
     Uniform inputs miss them, and with them the difference between ``>`` and ``>=``.
     """
     near = rng.integers(-1, 2, channel.shape)
+    if isinstance(op, TwoSlope):
+        ends = [edges(part, x, channel, rng) for part in (op.first, op.second)]
+        return np.where(rng.random(channel.shape) < 0.5, *ends)
     if isinstance(op, MultiThreshold):
         rows = channel if len(op.thresholds) > 1 else np.zeros_like(channel)
         at = op.thresholds.values[rows, rng.integers(0, op.levels, channel.shape)]

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import numpy as np
 from amaranth.hdl import Cat, Module
 
-from hwc.compiler.graph import Graph, MultiThreshold, Node, Requant, Type
+from hwc.compiler.graph import Graph, MultiThreshold, Node, Requant, TwoSlope, Type
 from hwc.hw.layout import Layout
 from hwc.hw.schedule import Mask, Nest, Schedule, Sum
 from hwc.hw.unit import Datapath, Ints, Resources, Unit, UnitError, extremes
@@ -27,7 +27,7 @@ Made = TypeVar("Made", bound="Activation")
 
 @dataclass(frozen=True)
 class Activation(Unit):
-    """``op`` (MultiThreshold or Requant) on each beat of ``x``, beat by beat.
+    """``op`` (MultiThreshold, Requant or TwoSlope) on each beat of ``x``, beat by beat.
 
     Ports ``x`` and ``y`` have the same tile: ``tile[-1]`` channels side by side, the rest pixels.
     Latency: one cycle (none for requantization in DSP blocks, which have a register of their own)
@@ -42,9 +42,10 @@ class Activation(Unit):
     max_levels: int = 6
 
     def __post_init__(self) -> None:
-        if not isinstance(self.op, MultiThreshold | Requant):
+        if not isinstance(self.op, ActOp):
             raise UnitError(
-                f"Activation: the op is MultiThreshold or Requant, not {type(self.op).__name__}"
+                "Activation: the op is MultiThreshold, Requant or TwoSlope, not "
+                f"{type(self.op).__name__}"
             )
         _ = Layout(self.x, self.tile), self.spec
 
@@ -187,3 +188,21 @@ def _requants(make: type[Made], rng: np.random.Generator) -> Iterator[Made]:
     steep = Requant(rng.integers(-(2**24), 2**24, 4), [2**20], 36, 0, 255)
     yield make(steep, Type((4,), 0, 2**21), (2,), style="dsp")
     yield make(Requant([2**27 + 1], [5], 30, 0, 255), Type((4,), 0, 2**9), (2,))
+    yield from _two_slopes(make, rng)
+
+
+def _two_slopes(make: type[Made], rng: np.random.Generator) -> Iterator[Made]:
+    acc = Type((3, 2, 5), -3000, 2900)
+    m, b = rng.integers(40, 90, 5), rng.integers(-900, 900, 5)
+    rise = Requant(m, b, 10, -128, 127)
+    yield make(TwoSlope(rise, Requant(m // 4, b // 4, 10, -128, 127)), acc, (1, 1, 2))
+    mixed = (True, False, True, True, False)
+    fall = Requant([7], [0], 6, -128, 127, "floor")
+    yield make(TwoSlope(rise, fall, mixed), acc, (1, 1, 2))
+    yield make(TwoSlope(rise, fall, mixed), acc, (1, 2, 5), style="dsp")
+    yield make(TwoSlope(Requant([1], [0], 4, 0, 255), fall_to_zero(), (False,)), acc, (1, 1, 3))
+
+
+def fall_to_zero() -> Requant:
+    """A slope of nothing."""
+    return Requant([0], [9], 0, 0, 255)

@@ -14,9 +14,8 @@ from hwc.compiler.graph import (
     Graph,
     GroupedMatMul,
     MatMul,
-    MultiThreshold,
     Node,
-    Requant,
+    Quantizer,
     Type,
 )
 from hwc.hw.layout import Layout
@@ -50,7 +49,7 @@ class MatVec(Unit):
 
     op: ProductOp
     x: Type
-    act: MultiThreshold | Requant | None = None
+    act: Quantizer | None = None
     fold: MatVecFold = field(default_factory=MatVecFold)
 
     def __post_init__(self) -> None:
@@ -59,9 +58,10 @@ class MatVec(Unit):
                 f"MatVec: the op is MatMul or GroupedMatMul, not {type(self.op).__name__}; "
                 "expand() brings convolutions into this form"
             )
-        if self.act is not None and not isinstance(self.act, MultiThreshold | Requant):
+        if self.act is not None and not isinstance(self.act, Quantizer):
             raise UnitError(
-                f"MatVec: act is MultiThreshold, Requant or None, not {type(self.act).__name__}"
+                "MatVec: act is MultiThreshold, Requant, TwoSlope or None, not "
+                f"{type(self.act).__name__}"
             )
         _ = self.plan.sum
         self.plan.check()
@@ -106,7 +106,7 @@ class MatVec(Unit):
         cls,
         op: ProductOp,
         x: Type,
-        act: MultiThreshold | Requant | None = None,
+        act: Quantizer | None = None,
         *,
         max_levels: int = 6,
         limit: int = 60,

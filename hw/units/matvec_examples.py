@@ -12,8 +12,10 @@ from hwc.compiler.graph import (
     GroupedMatMul,
     MatMul,
     MultiThreshold,
+    Quantizer,
     Requant,
     Ternary,
+    TwoSlope,
     Type,
     Weights,
 )
@@ -21,7 +23,7 @@ from hwc.hw.units.matvec_fold import MatVecFold, ProductOp
 
 __all__ = ["examples"]
 
-Act = MultiThreshold | Requant | None
+Act = Quantizer | None
 Case = tuple[ProductOp, Type, Act, MatVecFold]
 
 
@@ -106,6 +108,8 @@ def _integer_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield op, x, act, MatVecFold(lanes=5, outs=3, style="pair")
     yield op, x, act, MatVecFold(lanes=9, outs=4, memory="wired")
     yield op, x, None, MatVecFold(lanes=3, outs=3, style="lut", levels=4)
+    leaky = Requant([act.multiplier.values[0] // 8], [0], act.shift, act.lo, act.hi)
+    yield op, x, TwoSlope(act, leaky, (True, False, True, True)), MatVecFold(lanes=4, outs=2)
     ternary = MatMul(Ternary(rng.integers(-1, 2, (5, 14))))
     x = Type((14,), 0, 3)
     yield ternary, x, _thresholds(rng, ternary, x, 3), MatVecFold(lanes=6, outs=3)

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from hwc.compiler.graph import GroupedMatMul, MatMul, MultiThreshold, Requant, Type
+from hwc.compiler.graph import (
+    GroupedMatMul,
+    MatMul,
+    Quantizer,
+    Type,
+)
 from hwc.hw.layout import Layout
 from hwc.hw.unit import UnitError
 from hwc.hw.units.multiply import Style
@@ -58,7 +63,7 @@ class Geometry:
 
     op: ProductOp
     x: Type
-    act: MultiThreshold | Requant | None
+    act: Quantizer | None
     fold: MatVecFold
 
     @cached_property

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from hwc.compiler.graph import MultiThreshold, Requant, Type
+from hwc.compiler.graph import Quantizer, Type
 from hwc.hw.dot.dsp import fits_dsp
 from hwc.hw.dot.pair import fits_pair
 from hwc.hw.memory import bram18, lutrom
@@ -57,7 +57,7 @@ class _Choice:
 def folds(
     op: ProductOp,
     x: Type,
-    act: MultiThreshold | Requant | None,
+    act: Quantizer | None,
     levels: int = 6,
     limit: int = 60,
     near: int | None = None,

@@ -313,7 +313,9 @@ def test_other_errors() -> None:
     conv: Op = Conv2d(dense((4, 3, 3, 2)))
     with pytest.raises(UnitError, match="not Conv2d; expand"):
         MatVec(conv, Type((3, 4, 2), 0, 1))  # pyright: ignore[reportArgumentType]
-    with pytest.raises(UnitError, match="act is MultiThreshold, Requant or None, not MatMul"):
+    with pytest.raises(
+        UnitError, match="act is MultiThreshold, Requant, TwoSlope or None, not MatMul"
+    ):
         MatVec(op, x, op)  # pyright: ignore[reportArgumentType]
 
 

@@ -10,6 +10,7 @@ from hwc.compiler.graph import (
     Binary,
     Conv2d,
     Dense,
+    Gather,
     GlobalSumPool,
     Graph,
     MatMul,
@@ -18,6 +19,7 @@ from hwc.compiler.graph import (
     Node,
     Requant,
     Reshape,
+    Table,
     Type,
 )
 
@@ -83,3 +85,33 @@ def binary_mlp(seed=0, sizes=(50, 13, 11, 4)):
             kind = act.infer(op.infer(kind))
             last = f"act{i}"
     return Graph((("image", x),), tuple(nodes), (last,)).verify()
+
+
+def rearranged(seed=0, height=5, width=6, channels=4):
+    """Convolutions with what moves between them: upsampling, a table per channel, a slice, an
+    exchange of rows and columns, channels in another order before the classes."""
+    rng = np.random.default_rng(seed)
+    image = Type((height, width, 3), 0, 255)
+    pad = (1, 1, 1, 1)
+    stem = Conv2d(Dense(rng.integers(-4, 4, (channels, 3, 3, 3))), (1, 1), pad)
+    big = np.arange(height * width * channels).reshape(height, width, channels)
+    big = big.repeat(2, 0).repeat(2, 1)
+    wide = Conv2d(Dense(rng.integers(-4, 4, (6, 3, 3, channels))), (1, 1), pad)
+    shape = (2 * height, 2 * width, 6)
+    cut = np.arange(big.size // channels * 6).reshape(shape)[1:-2, 3:, 1:5]
+    turn = np.arange(cut.size).reshape(cut.shape).transpose(1, 0, 2)
+    first = np.arange(cut.size).reshape(turn.shape).transpose(2, 0, 1).ravel()
+    curve = np.round(np.linspace(-3, 3, 6)[:, None] * np.sin(np.arange(-64, 64) / 20) * 5)
+    nodes = [
+        Node("stem", stem, ("image",)),
+        Node("stem_act", thresholds(rng, stem, image, 15), ("stem",)),
+        Node("up", Gather(big, big.shape), ("stem_act",)),
+        Node("wide", wide, ("up",)),
+        Node("wide_act", Requant([21] * 6, [9] * 6, 6, -64, 63), ("wide",)),
+        Node("curve", Table(curve.astype(int), -64), ("wide_act",)),
+        Node("cut", Gather(cut, cut.shape), ("curve",)),
+        Node("turn", Gather(turn, turn.shape), ("cut",)),
+        Node("first", Gather(first, first.shape), ("turn",)),
+        Node("classes", MatMul(Dense(rng.integers(-4, 4, (3, cut.size)))), ("first",)),
+    ]
+    return Graph((("image", image),), tuple(nodes), ("classes", "turn")).verify()

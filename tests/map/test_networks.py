@@ -12,6 +12,8 @@ from hwc.boards.board import get
 from hwc.compiler.lower import hardware
 from hwc.compiler.map.mapping import RESOURCES, Goal, MappingError, design_resources, map_graph
 from hwc.compiler.verification import layer_boundaries, verify_network
+from hwc.hw.units.gather import GatherUnit
+from hwc.hw.units.table import TableUnit
 from hwc.sim.depths import size_queues
 from hwc.sim.verilator import compile
 
@@ -57,6 +59,16 @@ def test_binary_network_is_exact_at_both_ends_of_the_trade(tmp_path):
     slow = prove(graph, Goal(max_interval=4000), tmp_path)
     assert fast.interval < slow.interval <= 4000
     assert design_resources(slow.design).lut < design_resources(fast.design).lut
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [None, 3000])
+def test_moves_and_tables_are_exact(most, tmp_path):
+    """Upsampling, slices and transposing between convolutions, serial and as fast as can be."""
+    mapped = prove(networks.rearranged(), Goal(max_interval=most), tmp_path)
+    kinds = [type(unit) for unit in mapped.design.instances.values()]
+    assert kinds.count(GatherUnit) == 4
+    assert kinds.count(TableUnit) == 1
 
 
 def test_mapping_keeps_to_its_limits():
