@@ -28,6 +28,11 @@ LARGEST_RATIO = 256
 def clip_codes(build: Builder, value: Value) -> Value:
     """The value without pending clips, clipped as integers. Raises LowerError off the grid."""
     value = value.settled()
+    if not value.linear:
+        raise LowerError(
+            f"the activation {value} is bent (a leaky ReLU, a sigmoid ...) but not quantized; put "
+            "a Quant after it (calibrate it)"
+        )
     if not value.clipped:
         return value
     if not (value.uniform and len(value.offset) == 1 and value.slope[0] != 0):
@@ -72,17 +77,22 @@ def zero_at_0(build: Builder, value: Value) -> Value:
     return replace(value, node=node, type=build.type(node), offset=vector(0))
 
 
-def zero_message(value: Value, code: Fraction | None) -> str:
-    """Why padding cannot insert real 0 into `value`."""
+def zero_message(value: Value, code: Fraction | None, real: Fraction = Fraction(0)) -> str:
+    """Why padding cannot insert a real number into `value`."""
     where = "a different code in each channel" if code is None else f"code {float(code):.9g}"
     return (
-        f"padding inserts real 0, which is {where} of {value}, not one integer; put a Quant "
-        "directly before the padded operation, or use padding 0"
+        f"padding inserts real {float(real):g}, which is {where} of {value}, not one integer; put "
+        "a Quant directly before the padded operation, or use padding 0"
     )
 
 
 def positive_slopes(build: Builder, value: Value) -> Value:
     """The value with codes negated in the channels of negative slope, so that max is max."""
+    if any(step.direction != 1 for step in value.steps):
+        raise LowerError(
+            f"the maximum of {value} is not that of its codes, as it goes through a function that "
+            "falls somewhere; put a Quant after that function"
+        )
     if all(s >= 0 for s in value.slope):
         return value
     sign = np.where(np.array([s < 0 for s in value.slope]), -1, 1)
@@ -90,7 +100,11 @@ def positive_slopes(build: Builder, value: Value) -> Value:
     ends = [lo * int(s) for s in sign] + [hi * int(s) for s in sign]
     op = Requant(sign, [0], 0, min(ends), max(ends), "floor")
     node = build.helper(value.node, "sign", op, value.node)
-    return replace(value, node=node, type=build.type(node), slope=value.slope * vector(sign))
+    second = value.second
+    if second is not None:
+        second = replace(second, slope=second.slope * vector(sign))
+    slope = value.slope * vector(sign)
+    return replace(value, node=node, type=build.type(node), slope=slope, second=second)
 
 
 def small_ratios(slopes: Vector, largest: int) -> tuple[list[int], Fraction] | None:

@@ -12,6 +12,7 @@ from hwc.compiler.graph import Binary, Dense, Ternary, Weights
 from hwc.compiler.lower.exact import Vector, collapse, common_unit, spread, vector
 from hwc.compiler.lower.value import LowerError
 from hwc.compiler.source import Bipolar, Quant, Source
+from hwc.compiler.source.rounding import round_array, round_exact
 
 __all__ = ["Codes", "codes", "numbers", "weights"]
 
@@ -33,7 +34,7 @@ class Codes:
 def codes(source: Source, name: str) -> Codes:
     """The integer codes of a weight: a Quant or Bipolar of a tensor, or a tensor on a grid.
 
-    Codes are round_half_even(w / scale) of the exact quotient. Raises LowerError for a float
+    Codes are the rounding of the exact quotient w / scale. Raises LowerError for a float
     tensor that no quantizer has put on a grid.
     """
     if name in source.tensors:
@@ -50,8 +51,9 @@ def codes(source: Source, name: str) -> Codes:
     if isinstance(op, Bipolar):
         values = np.where(x >= 0, 1, -1).astype(np.int64)
     else:
-        quotient = _divide(x, np.broadcast_to(scale.reshape(shape), x.shape))
-        values = np.clip(quotient, op.lo - op.zero, op.hi - op.zero)
+        shift = op.zero if op.joint else 0
+        quotient = _divide(x, np.broadcast_to(scale.reshape(shape), x.shape), op.rounding, shift)
+        values = np.clip(quotient - shift, op.lo - op.zero, op.hi - op.zero)
     return Codes(values, collapse(vector(scale)), op.axis or 0)
 
 
@@ -78,15 +80,17 @@ def _float64(tensor: np.ndarray) -> NDArray[np.float64]:
     return out
 
 
-def _divide(x: NDArray[np.float64], scale: NDArray[np.float64]) -> Ints:
-    """round_half_even(x / scale), exactly: float64 where it is safe, rationals near the ties."""
-    quotient = np.clip(x / scale, -(2.0**40), 2.0**40)
-    out = np.rint(quotient).astype(np.int64)
-    distance = np.abs(np.abs(quotient - np.floor(quotient)) - 0.5)
+def _divide(x: NDArray[np.float64], scale: NDArray[np.float64], rounding: str, shift: int) -> Ints:
+    """round(x / scale + shift), exactly: float64 where it is safe, rationals near the steps."""
+    quotient = np.clip(x / scale, -(2.0**40), 2.0**40) + shift
+    out = round_array(quotient, rounding).astype(np.int64)
+    steps = quotient - 0.5 if rounding.startswith("half") else quotient
+    distance = np.abs(steps - np.rint(steps))  # to the nearest place where the result changes
     size = np.abs(quotient)
     unsure = (distance <= 1e-12 * np.maximum(1, size)) & (size < 2.0**40)  # larger: clipped anyway
     for index in map(tuple, np.argwhere(unsure)):
-        out[index] = round(Fraction(float(x[index])) / Fraction(float(scale[index])))
+        exact = Fraction(float(x[index])) / Fraction(float(scale[index])) + shift
+        out[index] = round_exact(exact, rounding)
     return out
 
 

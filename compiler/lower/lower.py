@@ -12,29 +12,26 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hwc.compiler.graph import Requant, Type
+from hwc.compiler.graph import MultiThreshold, Requant, TwoSlope, Type
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower.builder import Builder
 from hwc.compiler.lower.constants import numbers
 from hwc.compiler.lower.exact import Vector, collapse, vector
 from hwc.compiler.lower.geometry import channels_last
 from hwc.compiler.lower.merges import lower_add, lower_concat, lower_select
-from hwc.compiler.lower.multiply import THRESHOLD_BITS, quantize
-from hwc.compiler.lower.pools import lower_average, lower_global_average, lower_max, lower_reshape
+from hwc.compiler.lower.moves import lower_move, lower_pad
+from hwc.compiler.lower.multiply import THRESHOLD_BITS
+from hwc.compiler.lower.pools import lower_average, lower_global_average, lower_max
 from hwc.compiler.lower.products import lower_conv, lower_linear
-from hwc.compiler.lower.quantize import bipolar
+from hwc.compiler.lower.quantizers import Quantize, lower_bipolar, lower_quant, lower_threshold
 from hwc.compiler.lower.result import Encoding, Lowered, Reading
+from hwc.compiler.lower.steps import Bend, Normalize
 from hwc.compiler.lower.value import INFINITY, LowerError, Value
-from hwc.compiler.source import ops, spatial
+from hwc.compiler.source import moving, nonlinear, ops, spatial
 from hwc.compiler.source.evaluate import batch_norm_constants
 from hwc.compiler.source.source import Input, Source, SourceNode
 
 __all__ = ["lower"]
-
-SUPPORTED = (
-    "Linear, Conv, Affine, BatchNorm, Relu, HardTanh, Quant, Bipolar, Add, Concat, MaxPool, "
-    "AvgPool, GlobalAvgPool, Flatten, Reshape, ArgMax and TopK"
-)
 
 DSP_BITS = 17
 """A multiplier magnitude up to this (18 bits with its sign) fits the narrow port of a DSP48."""
@@ -111,7 +108,7 @@ class _Lowering:
         xs = [self.values[arg] for arg in node.args[:count]]
         x = xs[0]
         match op:
-            case ops.Quant() | ops.Bipolar():
+            case ops.Quant() | ops.Bipolar() | nonlinear.Threshold():
                 return self._quantize(node, x)
             case ops.Affine() | ops.BatchNorm():
                 return x.affine(*(x.channel_vector(v) for v in self._affine(node)))
@@ -119,27 +116,47 @@ class _Lowering:
                 return x.clip(vector(0), vector(INFINITY))
             case ops.HardTanh():
                 return x.clip(vector(op.lo), vector(op.hi))
+            case nonlinear.PRelu():
+                return x.leak(x.channel_vector(numbers(source, node.args[1])))
+            case nonlinear.Function():
+                return x.then(Bend(op))
+            case nonlinear.Softmax():
+                return _softmax(x)
             case ops.Linear():
                 return lower_linear(source, self.build, node, x)
-            case spatial.Conv():
+            case spatial.Conv() | moving.ConvTranspose():
                 return lower_conv(source, self.build, node, x)
-            case spatial.MaxPool():
-                return lower_max(self.build, node, x)
-            case spatial.AvgPool():
-                return lower_average(self.build, node, x)
-            case spatial.GlobalAvgPool():
-                return lower_global_average(self.build, node, x)
             case spatial.Add():
                 return lower_add(self.build, node, xs)
             case spatial.Concat():
                 return lower_concat(self.build, node, xs)
-            case spatial.Flatten() | spatial.Reshape():
-                old, new = source.shapes[first], source.shapes[node.name]
-                return lower_reshape(self.build, node, x, old, new)
-            case spatial.ArgMax() | spatial.TopK():
-                return lower_select(self.build, node, x)
             case _:
-                raise LowerError(f"this operation cannot be lowered; supported are {SUPPORTED}")
+                return self._spatial(node, x)
+
+    def _spatial(self, node: SourceNode, x: Value) -> Value:
+        """The value of a node that pools, moves or compares elements."""
+        build, shape = self.build, self.source.shapes[node.args[0]]
+        match node.op:
+            case spatial.MaxPool():
+                return lower_max(build, node, x)
+            case spatial.AvgPool():
+                return lower_average(build, node, x)
+            case spatial.GlobalAvgPool():
+                return lower_global_average(build, node, x)
+            case moving.Pad():
+                return lower_pad(build, node, x, shape)
+            case (
+                spatial.Flatten()
+                | spatial.Reshape()
+                | moving.Slice()
+                | moving.Transpose()
+                | moving.Upsample()
+            ):
+                return lower_move(build, node, x, shape)
+            case spatial.ArgMax() | spatial.TopK():
+                return lower_select(build, node, x)
+            case _:
+                raise LowerError("this operation cannot be lowered")
 
     def _affine(self, node: SourceNode) -> tuple[Vector, Vector]:
         """Scale and shift per channel in torch's order; batch-norm's once in float64."""
@@ -153,29 +170,45 @@ class _Lowering:
     def _quantize(self, node: SourceNode, x: Value) -> Value:
         """A quantizer: integers from here on."""
         op, build = node.op, self.build
-        scale = x.channel_vector(numbers(self.source, node.args[1]))
+        if isinstance(op, nonlinear.Threshold):
+            return self._threshold(node, x)
+        constant = x.channel_vector(numbers(self.source, node.args[1]))
         if isinstance(op, ops.Bipolar):
-            same = x.type.bipolar and not x.clipped and all(b == 0 for b in x.offset)
-            if same and all(s > 0 for s in x.slope):
-                name = x.node
-            else:
-                name = build.emit(node.name, bipolar(x), x.node)
-            value = Value.of(name, build.type(name), scale)
-        else:
-            assert isinstance(op, ops.Quant)
-            integer = quantize(x, collapse(scale), op.zero, op.lo, op.hi)
-            if isinstance(integer, Requant):
-                bits = int(np.abs(integer.multiplier.values).max()).bit_length()
-                if bits > DSP_BITS:
-                    self.notes.append(f"'{node.name}' needs a multiplier of {bits} bits")
-            elif integer is not None and (op.hi - op.lo).bit_length() > THRESHOLD_BITS:
-                self.notes.append(
-                    f"'{node.name}' uses {integer.levels} thresholds a channel: no multiplier was "
-                    "proved exact; power-of-two scales make one"
-                )
-            name = build.emit(node.name, integer, x.node) if integer is not None else x.node
-            value = Value.of(name, build.type(name), scale, -op.zero * scale)
-        return replace(value, order=x.order)
+            name = lower_bipolar(build, node.name, x)
+            return replace(Value.of(name, build.type(name), constant), order=x.order)
+        assert isinstance(op, ops.Quant)
+        scale, lo, hi, zero = collapse(constant), op.lo, op.hi, op.zero
+        offset = -zero * scale
+        if op.joint:  # round(x / s + z) is the rounding of a shifted x
+            x, zero = x.affine(vector(1), zero * scale), 0
+        name = lower_quant(build, node.name, x, Quantize(scale, zero, lo, hi, op.rounding))
+        self._remark(node.name, name)
+        return replace(Value.of(name, build.type(name), scale, offset), order=x.order)
+
+    def _threshold(self, node: SourceNode, x: Value) -> Value:
+        """Thresholds on real values, one row or one for each channel."""
+        op = node.op
+        assert isinstance(op, nonlinear.Threshold)
+        rows = self.source.tensors[node.args[1]]
+        if x.order is not None and len(rows) > 1:
+            rows = rows[np.argsort(x.order)]
+        name = lower_threshold(self.build, node.name, x, rows, op.lo, op.step)
+        return replace(Value.of(name, self.build.type(name), 1), order=x.order)
+
+    def _remark(self, source: str, name: str) -> None:
+        """Notes on what a quantizer became."""
+        op = self.build.op(name)
+        if isinstance(op, TwoSlope):
+            op = op.first
+        if isinstance(op, Requant):
+            bits = int(np.abs(op.multiplier.values).max()).bit_length()
+            if bits > DSP_BITS:
+                self.notes.append(f"'{source}' needs a multiplier of {bits} bits")
+        elif isinstance(op, MultiThreshold) and op.levels.bit_length() > THRESHOLD_BITS:
+            self.notes.append(
+                f"'{source}' uses {op.levels} thresholds a channel: no multiplier was "
+                "proved exact; power-of-two scales make one"
+            )
 
     def _float_input(self, node: SourceNode) -> Value:
         """The quantizer of a float input runs on the host: its codes are the graph's input."""
@@ -185,11 +218,16 @@ class _Lowering:
         raw = self.source.tensors[node.args[1]].astype(np.float64).ravel()
         scale = tuple(raw.tolist())
         shape = channels_last(item.shape)
+        if isinstance(op, ops.Quant) and op.rounding != "half_even":
+            raise LowerError(
+                f"float input '{item.name}' is rounded {op.rounding}, but the host rounds half to "
+                "even; quantize it with half_even, or give the input a scale and pass integers"
+            )
         if isinstance(op, ops.Bipolar):
             encoding = Encoding(item.name, "sign", item.shape, Type(shape, -1, 1, True), scale)
         else:
             type = Type(shape, op.lo, op.hi)
-            encoding = Encoding(item.name, "quantize", item.shape, type, scale, op.zero)
+            encoding = Encoding(item.name, "quantize", item.shape, type, scale, op.zero, op.joint)
         known = self.encodings.setdefault(item.name, encoding)
         if known != encoding:
             other = self.quantizers[item.name].name
@@ -200,6 +238,11 @@ class _Lowering:
             self.quantizers[item.name] = node
             self.build.input(item.name, encoding.type)
         return Value.of(item.name, encoding.type, vector(scale), -encoding.zero * vector(scale))
+
+
+def _softmax(x: Value) -> Value:
+    """Softmax pends: its order is that of its input, and the host computes the values."""
+    return x.then(Normalize())
 
 
 def _float_message(name: str) -> str:

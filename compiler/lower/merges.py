@@ -8,14 +8,18 @@ from fractions import Fraction
 import numpy as np
 
 from hwc.compiler.graph import Add, ArgMax, Concat, Requant, TopK
-from hwc.compiler.lower.align import LARGEST_RATIO, clip_codes, small_ratios
+from hwc.compiler.lower.align import clip_codes, small_ratios
 from hwc.compiler.lower.builder import Builder
 from hwc.compiler.lower.exact import Vector, collapse, show, spread
-from hwc.compiler.lower.value import INFINITY, LowerError, Value
+from hwc.compiler.lower.moves import in_torch_order
+from hwc.compiler.lower.value import INFINITY, LowerError, Second, Value
 from hwc.compiler.source import SourceNode
 from hwc.compiler.source import TopK as SourceTopK
 
 __all__ = ["lower_add", "lower_concat", "lower_select"]
+
+LARGEST_FACTOR = 1 << 40
+"""Largest integer that an operand of a sum is multiplied by; `sums` makes it smaller."""
 
 SELECT_BITS = 48
 """Widest integers that argmax and top-k compare."""
@@ -23,20 +27,20 @@ SELECT_BITS = 48
 
 def lower_add(build: Builder, node: SourceNode, xs: list[Value]) -> Value:
     """A sum of codes: plain if the scales are shared, with small integer multipliers if not."""
-    _same_order(xs)
-    xs = [clip_codes(build, x) for x in xs]
+    xs = [clip_codes(build, x) for x in _same_order(build, xs)]
     base = next((x for x in xs if all(s != 0 for s in x.slope)), None)
     if base is None:
         raise LowerError(f"every input has a channel of scale 0: {', '.join(map(str, xs))}")
     ratios = [collapse(x.slope / base.slope) for x in xs]
     scaled = None
     if all(len(r) == 1 for r in ratios):
-        scaled = small_ratios(np.concatenate(ratios), LARGEST_RATIO)
+        scaled = small_ratios(np.concatenate(ratios), LARGEST_FACTOR)
     if scaled is None:
         scales = " and ".join(f"{show(x.slope)} of '{x.origin}'" for x in xs)
         raise LowerError(
             f"cannot add integers of the scales {scales}: their ratio is not one of integers up to "
-            f"{LARGEST_RATIO}; share one scale between the quantizers before the add"
+            f"2**{LARGEST_FACTOR.bit_length() - 1}; share one scale between the quantizers before "
+            "the add"
         )
     multipliers, unit = scaled
     name = build.emit(node.name, Add(tuple(multipliers)), *(x.node for x in xs))
@@ -47,11 +51,16 @@ def lower_add(build: Builder, node: SourceNode, xs: list[Value]) -> Value:
 
 def lower_concat(build: Builder, node: SourceNode, xs: list[Value]) -> Value:
     """Codes side by side, each channel with its own pending function."""
+    if any(x.steps for x in xs):
+        raise LowerError(
+            f"{next(x for x in xs if x.steps)} goes through a function that is not quantized; put "
+            "a Quant after it"
+        )
     name = build.emit(node.name, Concat(), *(x.node for x in xs))
-    vectors = {
-        what: collapse(np.concatenate([spread(getattr(x, what), x.channels) for x in xs]))
+    slope, offset, low, high = (
+        collapse(np.concatenate([spread(getattr(x, what), x.channels) for x in xs]))
         for what in ("slope", "offset", "low", "high")
-    }
+    )
     order = None
     if any(x.order is not None for x in xs):
         starts = np.cumsum([0] + [x.channels for x in xs])
@@ -59,21 +68,51 @@ def lower_concat(build: Builder, node: SourceNode, xs: list[Value]) -> Value:
         order = np.concatenate([o + s for o, s in zip(own, starts, strict=False)])
     weighted = any(x.weighted for x in xs)
     return Value(
-        name, build.type(name), **vectors, order=order, weighted=weighted, origin=node.name
+        name,
+        build.type(name),
+        slope,
+        offset,
+        low,
+        high,
+        order=order,
+        weighted=weighted,
+        origin=node.name,
+        second=_seconds(xs),
     )
+
+
+def _seconds(xs: list[Value]) -> Second | None:
+    """The second lines side by side; a value without one has the same line twice."""
+    if all(x.second is None for x in xs):
+        return None
+    lines = [x.second or Second(x.slope, x.offset, np.array([True], object)) for x in xs]
+    columns = zip(*(line.vectors for line in lines), strict=True)
+    joined = [
+        collapse(np.concatenate([spread(v, x.channels) for v, x in zip(column, xs, strict=True)]))
+        for column in columns
+    ]
+    return Second(*joined)
 
 
 def lower_select(build: Builder, node: SourceNode, x: Value) -> Value:
     """ArgMax or TopK of codes that compare as the real values do."""
-    if x.order is not None:
-        raise LowerError(
-            f"{x} is a flattened map in another order than torch's, so indices would differ; pool "
-            "it to one position, or put a Linear before"
-        )
-    x = _comparable(build, x)
+    x = _comparable(build, in_torch_order(build, _ordered(x)))
     op = TopK(node.op.k) if isinstance(node.op, SourceTopK) else ArgMax()
     name = build.emit(node.name, op, x.node)
     return Value.of(name, build.type(name), 1, 0, node.name)
+
+
+def _ordered(x: Value) -> Value:
+    """The value without what keeps the order of its elements: sigmoids, softmax, a leak."""
+    x = x.settled()
+    if x.second is not None and x.rows == 1 and x.slope[0] * x.second.slope[0] > 0:
+        x = x if x.clipped else replace(x, second=None)
+    if x.second is not None or not all(step.strict for step in x.steps):
+        raise LowerError(
+            f"the channels of {x} go through a function that does not keep their order; put a "
+            "Quant before comparing them"
+        )
+    return replace(x, steps=())
 
 
 def _comparable(build: Builder, x: Value) -> Value:
@@ -131,14 +170,9 @@ def _integers(x: Value) -> tuple[list[int], list[int], Fraction, Fraction]:
     return scaled[0][: x.channels], scaled[0][x.channels :], scaled[1], start
 
 
-def _same_order(xs: list[Value]) -> None:
+def _same_order(build: Builder, xs: list[Value]) -> list[Value]:
     """Flattened maps are added element by element only if they lie in the same order."""
-    orders = [x.order for x in xs]
-    first = orders[0]
-    same = all((o is None) == (first is None) for o in orders)
-    if not same or any(
-        first is not None and o is not None and not np.array_equal(o, first) for o in orders
-    ):
-        raise LowerError(
-            f"{', '.join(map(str, xs))} are flattened in different orders; add before flattening"
-        )
+    orders = [np.arange(x.channels) if x.order is None else x.order for x in xs]
+    if all(np.array_equal(orders[0], order) for order in orders[1:]):
+        return xs
+    return [in_torch_order(build, x) for x in xs]

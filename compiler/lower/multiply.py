@@ -13,12 +13,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from hwc.compiler.graph import MultiThreshold, Requant, Rounding
+from hwc.compiler.graph import MultiThreshold, Quantizer, Requant, Rounding, TwoSlope
 from hwc.compiler.lower.exact import Vector, spread
 from hwc.compiler.lower.quantize import MOST_BREAKPOINTS, Breakpoints, Ints, round_breakpoints
 from hwc.compiler.lower.value import Value
 
-__all__ = ["MULTIPLIER_BITS", "THRESHOLD_BITS", "find_requant", "quantize"]
+__all__ = ["MULTIPLIER_BITS", "THRESHOLD_BITS", "find_requant", "from_breakpoints", "quantize"]
 
 THRESHOLD_BITS = 4
 """Quantizers of at most this many bits become thresholds, wider ones multiply-shift if proved."""
@@ -31,28 +31,56 @@ SAMPLE = 16
 
 
 def quantize(
-    value: Value, scale: Vector, zero: int, lo: int, hi: int
-) -> MultiThreshold | Requant | None:
-    """The op from `value`'s codes to clip(round_half_even(real / scale) + zero, lo, hi).
+    value: Value, scale: Vector, zero: int, lo: int, hi: int, rounding: str = "half_even"
+) -> Quantizer | None:
+    """The op from `value`'s codes to clip(round(real / scale) + zero, lo, hi).
 
-    None if the codes are the answer already. `scale` (> 0) is in the order of the graph's channels.
-    Raises LowerError if there are more levels than can be checked.
+    None if the codes are the answer already. `scale` (> 0) is in the order of the graph's channels;
+    the value has no steps. Raises LowerError if there are more levels than can be checked.
     """
     value = value.settled()
     slope, offset = value.slope / scale, value.offset / scale
     inside = lo <= value.type.lo and value.type.hi <= hi
     same = all(s == 1 for s in slope) and all(b == -zero for b in offset)
-    if inside and same and not value.clipped:
+    if inside and same and not value.clipped and value.second is None:
         return None
     size = max(len(slope), len(offset))
-    if size * (hi - lo) > MOST_BREAKPOINTS and not value.clipped:
+    plain = not value.clipped and value.second is None and rounding == "half_even"
+    if size * (hi - lo) > MOST_BREAKPOINTS and plain:
         exact = _verbatim(slope, offset, zero, lo, hi)
         if exact is not None:
             return exact
-    points = round_breakpoints(value, scale, zero, lo, hi)
-    if (hi - lo).bit_length() <= THRESHOLD_BITS:
+    points = round_breakpoints(value, scale, zero, lo, hi, rounding)
+    if value.second is None or (hi - lo).bit_length() <= THRESHOLD_BITS:
+        return from_breakpoints(points, slope, offset + zero, hi - lo)
+    return _two_slopes(value, scale, zero, lo, hi, rounding) or points.thresholds()
+
+
+def from_breakpoints(
+    points: Breakpoints, slope: Vector, offset: Vector, levels: int
+) -> MultiThreshold | Requant:
+    """Thresholds for few `levels`, else a proved multiply-shift if there is one."""
+    if levels.bit_length() <= THRESHOLD_BITS:
         return points.thresholds()
-    return find_requant(points, slope, offset + zero) or points.thresholds()
+    return find_requant(points, slope, offset) or points.thresholds()
+
+
+def _two_slopes(
+    value: Value, scale: Vector, zero: int, lo: int, hi: int, rounding: str
+) -> TwoSlope | None:
+    """Both lines by a multiply-shift of their own: rounding keeps the order, so the larger (or
+    smaller) result is that of the larger (or smaller) line."""
+    second = value.second
+    assert second is not None
+    found = []
+    for slope, offset in ((value.slope, value.offset), (second.slope, second.offset)):
+        line = replace(value, slope=slope, offset=offset, second=None)
+        points = round_breakpoints(line, scale, zero, lo, hi, rounding)
+        requant = find_requant(points, slope / scale, offset / scale + zero)
+        if requant is None:
+            return None
+        found.append(requant)
+    return TwoSlope(found[0], found[1], tuple(bool(v) for v in second.largest))
 
 
 def find_requant(points: Breakpoints, slope: Vector, offset: Vector) -> Requant | None:

@@ -8,13 +8,15 @@ from fractions import Fraction
 import numpy as np
 
 from hwc.compiler.graph import Conv1d, Conv2d, GroupedMatMul, MatMul, Reshape, Window
-from hwc.compiler.lower.align import clip_codes, one_scale, zero_message
+from hwc.compiler.lower.align import clip_codes, one_scale
 from hwc.compiler.lower.builder import Builder
 from hwc.compiler.lower.constants import Codes, Ints, codes, numbers, weights
 from hwc.compiler.lower.exact import Vector, collapse, spread, vector
 from hwc.compiler.lower.geometry import plane, sides
+from hwc.compiler.lower.moves import code_of
+from hwc.compiler.lower.transposed import as_convolution
 from hwc.compiler.lower.value import LowerError, Value
-from hwc.compiler.source import Conv, Linear, Source, SourceNode
+from hwc.compiler.source import Conv, ConvTranspose, Linear, Source, SourceNode
 
 __all__ = ["lower_conv", "lower_linear"]
 
@@ -37,12 +39,14 @@ def lower_linear(source: Source, build: Builder, node: SourceNode, x: Value) -> 
 
 def lower_conv(source: Source, build: Builder, node: SourceNode, x: Value) -> Value:
     """x (*positions, C) convolved; padding inserts the integer of real 0."""
-    op = node.op
-    assert isinstance(op, Conv)
+    op, weight = node.op, codes(source, node.args[1])
+    assert isinstance(op, Conv | ConvTranspose)
     x = _operand(build, x, op.groups)
-    weight = codes(source, node.args[1])
+    if isinstance(op, ConvTranspose):
+        size = source.shapes[node.args[0]]
+        op, x, weight = as_convolution(build, node, x, weight, size)
     w = np.ascontiguousarray(np.moveaxis(weight.values, 1, -1))  # (N, *kernel, C / groups)
-    fill = _fill(x) if any(op.padding) else 0
+    fill = code_of(x, Fraction(0)) if any(op.padding) else 0
     if fill:
         name = _filled_conv(build, node.name, op, x, w, fill)
     elif w.ndim == 4:
@@ -67,14 +71,6 @@ def _operand(build: Builder, x: Value, groups: int) -> Value:
             f"{most} bits that are multiplied; put a Quant after '{x.origin}' (calibrate it)"
         )
     return x
-
-
-def _fill(x: Value) -> int:
-    """The code of real 0."""
-    code = x.zero_code() if any(b != 0 for b in x.offset) else Fraction(0)
-    if code is None or code.denominator != 1:
-        raise LowerError(zero_message(x, code))
-    return int(code)
 
 
 def _offset_sums(x: Value, w: Ints, groups: int) -> Vector:
@@ -103,7 +99,7 @@ def _result(
             "over inputs cannot factor; use one scale per output channel (axis 0) or per tensor"
         )
     n = len(weight.values)
-    groups = node.op.groups if isinstance(node.op, Conv) else 1
+    groups = node.op.groups if isinstance(node.op, Conv | ConvTranspose) else 1
     firsts = spread(x.slope, x.channels).reshape(groups, -1)[:, 0]
     slope = weight.scale * (np.repeat(firsts, n // groups) if groups > 1 else firsts)
     bias = numbers(source, node.args[2]) if len(node.args) > 2 else vector(0)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from hwc.compiler.graph import Graph, Type
 from hwc.compiler.lower.exact import Vector
 from hwc.compiler.lower.geometry import channels_last
-from hwc.compiler.lower.value import LowerError, Value
+from hwc.compiler.lower.steps import Step
+from hwc.compiler.lower.value import LowerError, Second, Value
 from hwc.compiler.source import Shape
 
 __all__ = ["Encoding", "Lowered", "Reading"]
@@ -26,7 +27,8 @@ class Encoding:
     """How values given to a source input become the integers of the graph input `name`.
 
     kind "raw": they are integers already. "quantize": code = clip(round_half_even(x / scale) +
-    zero, lo, hi) in float64; "sign": +1 if x >= 0 else -1. Channels move to the last axis. `scale`
+    zero, lo, hi) in float64, with the zero inside the rounding if `joint`; "sign": +1 if x >= 0
+    else -1. Channels move to the last axis. `scale`
     has one entry or one per channel.
     """
 
@@ -36,6 +38,7 @@ class Encoding:
     type: Type
     scale: tuple[float, ...] = (1.0,)
     zero: int = 0
+    joint: bool = False
 
     def encode(self, x: Any) -> Ints:
         """(batch, *shape) in torch's layout -> (batch, *type.shape) int64."""
@@ -46,7 +49,8 @@ class Encoding:
         if self.kind == "sign":
             return np.where(x >= 0, 1, -1).astype(np.int64)
         if self.kind == "quantize":
-            x = np.rint(x.astype(np.float64) / np.array(self.scale)) + self.zero
+            x = x.astype(np.float64) / np.array(self.scale)
+            x = np.rint(x + self.zero) if self.joint else np.rint(x) + self.zero
             return np.clip(x, self.type.lo, self.type.hi).astype(np.int64)
         codes = x.astype(np.int64)
         if (codes != x).any() or codes.min() < self.type.lo or codes.max() > self.type.hi:
@@ -68,7 +72,8 @@ class Reading:
 
     real = clip(slope * code + offset, low, high) with one entry, or one per index of the graph's
     last axis; then element j of torch is element order[j] of the graph (flat values; None: the
-    same), or the channels move first (maps). `shape` is torch's.
+    same), or the channels move first (maps). `shape` is torch's. With a `second` line the larger
+    or smaller of both is clipped; `steps` follow, in floats.
     """
 
     source: str
@@ -79,6 +84,8 @@ class Reading:
     low: tuple[Fraction | float, ...]
     high: tuple[Fraction | float, ...]
     order: tuple[int, ...] | None = None
+    second: Second | None = None
+    steps: tuple[Step, ...] = ()
 
     @staticmethod
     def of(source: str, value: Value, shape: Shape) -> Reading:
@@ -86,7 +93,18 @@ class Reading:
         order = None if value.order is None else tuple(int(i) for i in value.order)
         vectors: list[Vector] = [value.slope, value.offset, value.low, value.high]
         slope, offset, low, high = (tuple(v.tolist()) for v in vectors)
-        return Reading(source, value.node, shape, slope, offset, low, high, order)
+        return Reading(
+            source,
+            value.node,
+            shape,
+            slope,
+            offset,
+            low,
+            high,
+            order,
+            value.second,
+            value.steps,
+        )
 
     def decode(self, codes: Ints) -> NDArray[np.float64]:
         """(batch, *graph shape) -> (batch, *shape) in float64.
@@ -97,7 +115,16 @@ class Reading:
             np.array([float(v) for v in vector])
             for vector in (self.slope, self.offset, self.low, self.high)
         )
-        return self.arrange(np.clip(codes * slope + offset, low, high))
+        real = codes * slope + offset
+        if self.second is not None:
+            slope, offset = (np.array([float(v) for v in w]) for w in self.second.vectors[:2])
+            other = codes * slope + offset
+            largest = self.second.largest.astype(bool)
+            real = np.where(largest, np.maximum(real, other), np.minimum(real, other))
+        real = np.clip(real, low, high)
+        for step in self.steps:
+            real = step.floats(real)
+        return self.arrange(real)
 
     def arrange(self, values: np.ndarray) -> np.ndarray:
         """Any values in the graph's layout, in torch's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 from hwc.compiler.graph import Type
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower.exact import Vector, collapse, show, vector
+from hwc.compiler.lower.steps import Clip, Leak, Line, Step, mapped
 
-__all__ = ["LowerError", "Value"]
+__all__ = ["LowerError", "Second", "Value"]
 
 INFINITY = float("inf")
 
@@ -22,8 +24,28 @@ class LowerError(HwcError):
 
 
 @dataclass(frozen=True, eq=False)
+class Second:
+    """The other line of a leaky ReLU: the larger (where not: the smaller) of both lines counts.
+
+    Both lines of a channel rise, or both fall. Vectors as in `Value`; `largest` holds bools.
+    """
+
+    slope: Vector
+    offset: Vector
+    largest: Vector
+
+    @property
+    def vectors(self) -> tuple[Vector, ...]:
+        """Its per-channel numbers."""
+        return (self.slope, self.offset, self.largest)
+
+
+@dataclass(frozen=True, eq=False)
 class Value:
     """An activation: real = clip(slope * code + offset, low, high), per channel, exactly.
+
+    With a `second` line, that is the larger or smaller of both lines before the clip. `steps` are
+    functions still to be applied after all that.
 
     `node` is the graph value that holds the codes and `type` its type (channels last). The vectors
     have one entry, or one per index of the graph's last axis; `low` and `high` may be infinite.
@@ -41,6 +63,8 @@ class Value:
     order: np.ndarray | None = None
     weighted: bool = False
     origin: str = ""
+    second: Second | None = None
+    steps: tuple[Step, ...] = ()
 
     @staticmethod
     def of(node: str, type: Type, slope: Any, offset: Any = 0, origin: str = "") -> Value:
@@ -53,6 +77,14 @@ class Value:
     def channels(self) -> int:
         """Size of the last axis."""
         return self.type.shape[-1]
+
+    @property
+    def rows(self) -> int:
+        """Entries of its longest vector: 1 if the channels share everything."""
+        vectors = [self.slope, self.offset, self.low, self.high]
+        for part in (self.second, *self.steps):
+            vectors += part.vectors if part is not None else ()
+        return max(map(len, vectors))
 
     @property
     def clipped(self) -> bool:
@@ -72,24 +104,63 @@ class Value:
         out[self.order] = values
         return out
 
+    @property
+    def linear(self) -> bool:
+        """True if real = slope * code + offset and a clip: no second line, no steps."""
+        return self.second is None and not self.steps
+
+    def mapped(self, change: Callable[[Vector], Vector]) -> Value:
+        """The value with `change` applied to every per-channel vector."""
+        new: dict[str, Any] = {
+            name: collapse(change(getattr(self, name)))
+            for name in ("slope", "offset", "low", "high")
+        }
+        if self.second is not None:
+            new["second"] = Second(*(collapse(change(v)) for v in self.second.vectors))
+        return replace(self, steps=tuple(mapped(s, change) for s in self.steps), **new)
+
+    def then(self, step: Step) -> Value:
+        """The value after one more step."""
+        return replace(self, steps=(*self.steps, step))
+
     def affine(self, scale: Vector, shift: Vector) -> Value:
         """scale * value + shift, vectors in graph order. A zero scale leaves a constant."""
+        if self.steps:
+            return self.then(Line(scale, shift))
         zero = scale == 0
         # 0 * inf has no value, and a constant needs no bounds.
         up = scale * np.where(zero, vector(0), self.low) + shift
         down = scale * np.where(zero, vector(0), self.high) + shift
         low = np.where(zero, -INFINITY, np.where(scale > 0, up, down))
         high = np.where(zero, INFINITY, np.where(scale > 0, down, up))
+        second = self.second
+        if second is not None:
+            second = Second(
+                collapse(scale * second.slope),
+                collapse(scale * second.offset + shift),
+                collapse(np.where(scale < 0, ~second.largest.astype(bool), second.largest)),
+            )
         return replace(
             self,
+            second=second,
             slope=collapse(scale * self.slope),
             offset=collapse(scale * self.offset + shift),
             low=collapse(low),
             high=collapse(high),
         )
 
+    def leak(self, slope: Vector) -> Value:
+        """value where value >= 0, else slope * value; slope in graph order."""
+        if any(s < 0 for s in slope) or not self.linear or self.settled().clipped:
+            return self.then(Leak(slope))
+        bent = self.affine(slope, vector(0))
+        largest = np.array([s <= 1 for s in slope], dtype=object)
+        return replace(self, second=Second(bent.slope, bent.offset, collapse(largest)))
+
     def clip(self, low: Vector, high: Vector) -> Value:
         """min(max(value, low), high)."""
+        if self.steps:
+            return self.then(Clip(low, high))
         return replace(
             self,
             low=collapse(np.minimum(np.maximum(self.low, low), high)),
@@ -98,8 +169,17 @@ class Value:
 
     def limits(self) -> tuple[Vector, Vector]:
         """Smallest and largest slope * code + offset of each channel, before the clips."""
-        ends = self.slope * self.type.lo + self.offset, self.slope * self.type.hi + self.offset
+        ends = self.at(self.type.lo), self.at(self.type.hi)
         return np.minimum(*ends), np.maximum(*ends)
+
+    def at(self, code: int) -> Vector:
+        """The real value of each channel at a code, before the clips and steps."""
+        first = self.slope * code + self.offset
+        if self.second is None:
+            return first
+        other = self.second.slope * code + self.second.offset
+        largest = self.second.largest.astype(bool)
+        return np.where(largest, np.maximum(first, other), np.minimum(first, other))
 
     def settled(self) -> Value:
         """The same value without the clips that no code reaches."""

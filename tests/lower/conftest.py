@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,19 @@ def read_exactly(reading: Reading, codes: np.ndarray) -> np.ndarray:
         np.array(v, dtype=object)
         for v in (reading.slope, reading.offset, reading.low, reading.high)
     )
-    real = np.minimum(np.maximum(codes.astype(object) * slope + offset, low), high)
+    codes = codes.astype(object)
+    real = codes * slope + offset
+    if reading.second is not None:
+        other = codes * reading.second.slope + reading.second.offset
+        largest = reading.second.largest.astype(bool)
+        real = np.where(largest, np.maximum(real, other), np.minimum(real, other))
+    real = np.minimum(np.maximum(real, low), high)
+    channels: int = codes.shape[-1]
+    for step in reading.steps:
+        values = [step.exact(Fraction(v), i % channels) for i, v in enumerate(real.ravel())]
+        out = np.empty(len(values), dtype=object)
+        out[:] = values
+        real = out.reshape(codes.shape)
     return reading.arrange(real)
 
 

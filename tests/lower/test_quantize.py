@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwc.compiler.graph import MultiThreshold, Requant, Type
+from hwc.compiler.graph import MultiThreshold, Quantizer, Requant, Type
 from hwc.compiler.lower.exact import vector
 from hwc.compiler.lower.multiply import MULTIPLIER_BITS, find_requant, quantize
 from hwc.compiler.lower.quantize import bipolar, round_breakpoints
@@ -47,7 +47,7 @@ def reals(x: Value) -> list[list[Fraction | float]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def apply(op: MultiThreshold | Requant | None, x: Value) -> np.ndarray:
+def apply(op: Quantizer | None, x: Value) -> np.ndarray:
     """The op on every code."""
     codes = np.arange(x.type.lo, x.type.hi + 1)[:, None].repeat(x.channels, axis=1)
     if op is None:

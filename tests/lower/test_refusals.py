@@ -16,7 +16,6 @@ from hwc.compiler.source import (
     ArgMax,
     AvgPool,
     Conv,
-    Flatten,
     HardTanh,
     Input,
     Linear,
@@ -90,10 +89,6 @@ def residual_per_channel(net: Any) -> str:
     return net.op(Add(), x, y)
 
 
-def residual_orders(net: Any) -> str:
-    return net.op(Add(), net.op(Flatten(), net.input(2, 3, 3)), net.input(18))
-
-
 def off_grid_padding(net: Any) -> str:
     x = net.op(Affine(), net.input(3, 4, 4), net.tensor(1.0), net.tensor(0.1))
     return net.op(Conv(padding=PAD1), x, net.weight(2, 3, 3, 3))
@@ -110,21 +105,9 @@ def off_grid_average(net: Any) -> str:
     return net.op(AvgPool(padding=PAD1), x)
 
 
-def border_average(net: Any) -> str:
-    return net.op(AvgPool((3, 3), (2, 2), PAD1, False), net.input(3, 5, 5))
-
-
-def moved_elements(net: Any) -> str:
-    return net.op(Reshape((4, 6)), net.input(2, 3, 4))
-
-
 def reshaped_scales(net: Any) -> str:
     x = net.quant(net.input(12), 0, 7, net.rng.uniform(1, 2, 12))
     return net.op(Reshape((1, 3, 4)), x)
-
-
-def argmax_of_flattened(net: Any) -> str:
-    return net.op(ArgMax(), net.op(Flatten(), net.input(2, 3, 3)))
 
 
 def argmax_of_wild_scales(net: Any) -> str:
@@ -188,7 +171,6 @@ def float_output(net: Any) -> str:
             ),
         ),
         (residual_per_channel, r"cannot add integers of the scales 0.5 of 'n0_quant' and 0.5..2"),
-        (residual_orders, r"flattened in different orders; add before flattening"),
         (
             off_grid_padding,
             (
@@ -198,16 +180,7 @@ def float_output(net: Any) -> str:
         ),
         (mixed_padding, r"real 0, which is a different code in each channel of 'n0_affine'"),
         (off_grid_average, r"\(AvgPool\): padding inserts real 0, which is code -25.6"),
-        (
-            border_average,
-            (
-                r"count_include_pad=False with padding divides by another count at the "
-                r"border; use count_include_pad=True or padding 0"
-            ),
-        ),
-        (moved_elements, r"reshape from \(2, 3, 4\) to \(4, 6\) moves elements"),
-        (reshaped_scales, r"would give one channel of 'n0_quant' .* several scales"),
-        (argmax_of_flattened, r"flattened map in another order than torch's"),
+        (reshaped_scales, r"would come from several channels of 'n0_quant'"),
         (argmax_of_wild_scales, r"cannot be compared as integers of 48 bits; use one weight scale"),
         (argmax_of_clips, r"is clipped per channel; put a Quant of one scale before comparing"),
         (float_weight, r"weight 't0' is float: codes of \d+ bits would be needed; put a Quant"),
@@ -236,7 +209,7 @@ def test_unknown_operations_are_named() -> None:
             return shapes[0]
 
     nodes = (SourceNode("act", Gelu(), ("x",)),)
-    with pytest.raises(LowerError, match=r"node 'act' \(Gelu\): .*supported are Linear, Conv"):
+    with pytest.raises(LowerError, match=r"node 'act' \(Gelu\): this operation cannot be lowered"):
         lower(Source((Input("x", (3,), 1.0),), nodes, ("act",)))
 
 

@@ -1,0 +1,63 @@
+"""Lowering of what makes integers: uniform quantizers, signs and thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from hwc.compiler.lower.builder import Builder
+from hwc.compiler.lower.exact import Vector
+from hwc.compiler.lower.multiply import from_breakpoints, quantize
+from hwc.compiler.lower.quantize import bipolar, threshold_breakpoints
+from hwc.compiler.lower.sums import narrow_sum
+from hwc.compiler.lower.tables import quantize_steps, threshold_steps
+from hwc.compiler.lower.value import Value
+
+__all__ = ["Quantize", "lower_bipolar", "lower_quant", "lower_threshold"]
+
+
+@dataclass(frozen=True, eq=False)
+class Quantize:
+    """code = clip(round(real / scale) + zero, lo, hi), scale in the order of the graph."""
+
+    scale: Vector
+    zero: int
+    lo: int
+    hi: int
+    rounding: str
+
+
+def lower_quant(build: Builder, name: str, x: Value, to: Quantize) -> str:
+    """The node of the codes; that of x itself if they are the same integers."""
+    if x.steps:
+        op = quantize_steps(x, to.scale, to.zero, to.lo, to.hi, to.rounding)
+    elif (narrow := narrow_sum(build, x, to.scale, to.zero, to.lo, to.hi, to.rounding)) is not None:
+        x, points = narrow
+        slope, offset = x.slope / to.scale, x.offset / to.scale
+        op = from_breakpoints(points, slope, offset + to.zero, to.hi - to.lo)
+    else:
+        op = quantize(x, to.scale, to.zero, to.lo, to.hi, to.rounding)
+    return x.node if op is None else build.emit(name, op, x.node)
+
+
+def lower_bipolar(build: Builder, name: str, x: Value) -> str:
+    """The node of the signs; that of x itself if it holds them already."""
+    same = x.type.bipolar and not x.clipped and x.linear and all(b == 0 for b in x.offset)
+    if same and all(s > 0 for s in x.slope):
+        return x.node
+    op = threshold_steps(x, [[Fraction(0)]], -1, 2) if x.steps else bipolar(x)
+    return build.emit(name, op, x.node)
+
+
+def lower_threshold(
+    build: Builder, name: str, x: Value, rows: np.ndarray, lo: int, step: int
+) -> str:
+    """The node of lo + step * (how many of its channel's thresholds the value reaches)."""
+    numbers = [[Fraction(float(t)) for t in row] for row in rows]
+    if x.steps:
+        op = threshold_steps(x, numbers, lo, step)
+    else:
+        op = threshold_breakpoints(x.settled(), numbers, lo).thresholds(step)
+    return build.emit(name, op, x.node)
