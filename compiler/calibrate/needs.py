@@ -1,0 +1,65 @@
+"""Which operations want integers, and which only pass them on: all that placement knows of ops.
+
+An operation that is named nowhere here works on values of any form (a pending function in the
+lowering), and what it gives is quantized when something else wants integers. `takes_codes` and
+`code_bits` are where operations with tables connect.
+"""
+
+from __future__ import annotations
+
+from hwc.compiler.calibrate.config import Config
+from hwc.compiler.calibrate.layers import is_linear
+from hwc.compiler.source import (
+    Add,
+    AvgPool,
+    Bipolar,
+    Concat,
+    Flatten,
+    Function,
+    GlobalAvgPool,
+    MaxPool,
+    Pad,
+    Quant,
+    Reshape,
+    Slice,
+    Softmax,
+    SourceOp,
+    Threshold,
+    Transpose,
+    Upsample,
+)
+
+__all__ = ["TABLE_BITS", "code_bits", "gives_codes", "moves", "shares_scale", "takes_codes"]
+
+TABLE_BITS = 10
+"""Widest codes in front of a function that becomes a table."""
+
+
+def takes_codes(op: SourceOp) -> bool:
+    """True if the activations of `op` must be integers of one scale each."""
+    return is_linear(op) or isinstance(op, (Add, Concat, AvgPool, GlobalAvgPool, Function, Softmax))
+
+
+def shares_scale(op: SourceOp) -> bool:
+    """True if all activations of `op` must have the same scale."""
+    return isinstance(op, (Add, Concat))
+
+
+def gives_codes(op: SourceOp) -> bool:
+    """True if the result is integers of a known scale already."""
+    return isinstance(op, (Quant, Bipolar, Threshold))
+
+
+def moves(op: SourceOp) -> bool:
+    """True if the elements of the result are elements of the argument (or zeros), so that a
+    quantizer may stand in front as well as behind."""
+    if isinstance(op, Pad):
+        return op.value == 0
+    return isinstance(op, (Flatten, Reshape, MaxPool, Slice, Transpose, Upsample))
+
+
+def code_bits(op: SourceOp, config: Config) -> int:
+    """Bits of the codes that `op` takes: 8 or more before a table, whose curve may be steep."""
+    if isinstance(op, (Function, Softmax)):
+        return min(TABLE_BITS, max(8, config.act_bits))
+    return config.act_bits
