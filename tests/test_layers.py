@@ -17,6 +17,7 @@ FOLDERS = ("boards", "compiler", "host", "hw", "models", "sim")
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "compiler.graph": (set(), {"numpy"}),
     "compiler.source": ({"compiler.graph"}, {"mpmath", "numpy"}),
+    "compiler.onnx": ({"compiler.graph", "compiler.source"}, {"google", "numpy", "onnx"}),
     "host": (set(), {"numpy", "pynq"}),  # pynq is there only on a board
     "hw": ({"compiler.graph"}, {"amaranth", "numpy"}),
     "boards": ({"hw", "compiler.graph"}, set()),
@@ -32,8 +33,8 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "compiler": (
         {
-            "compiler.graph", "compiler.source", "boards", "host", "hw", "models", "sim",
-            "sim.cocotb",
+            "compiler.graph", "compiler.onnx", "compiler.source", "boards", "host", "hw", "models",
+            "sim", "sim.cocotb",
         },
         {"amaranth", "numpy", "rich", "scipy", "torch", "typer"},
     ),

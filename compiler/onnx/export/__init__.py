@@ -1,0 +1,1 @@
+"""Integer graphs as QONNX files."""

@@ -1,0 +1,1 @@
+"""Handlers of ONNX operators by family: `function(walk, node)` returns the node's outputs."""
