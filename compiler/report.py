@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hwc.compiler.calibrate import Loss
 from hwc.hw.resources import Resources
 
 __all__ = ["SCHEMA_VERSION", "Accuracy", "Cycles", "Layer", "Pair", "Report", "Verified", "Weights"]
@@ -126,6 +128,8 @@ class Report:
     synthesized_levels: int | None = None
     placed: Placed | None = None
     """After place and route; None unless a bitstream was asked for."""
+    calibration: tuple[Loss, ...] = ()
+    """What each quantizer costs; empty unless the build calibrated the network."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -139,6 +143,9 @@ class Report:
     def record(self) -> dict[str, Any]:
         """The content of `report.json`."""
         out = dataclasses.asdict(self)
+        for loss in out["calibration"]:
+            exact = math.isinf(loss["sqnr_db"])  # JSON has no infinity
+            loss["sqnr_db"] = None if exact else round(loss["sqnr_db"], 2)
         out["resources"] = {
             "estimated": _resources(self.estimated),
             "synthesized": out.pop("synthesized"),

@@ -55,6 +55,15 @@ def show(report: Report, folder: Path, console: Console | None = None) -> None:
         )
         used = ", ".join(f"{name} {n}/{most}" for name, (n, most) in placed.used.items())
         console.print(f"[green]Placed[/] {placed.bitstream}{speed}; {used}", highlight=False)
+    if report.calibration:
+        outputs = [loss for loss in report.calibration if loss.kind == "output"]
+        worst = min(report.calibration, key=lambda loss: loss.sqnr_db)
+        found = ", ".join(f"{loss.name} {loss.sqnr_db:.1f} dB" for loss in outputs)
+        console.print(
+            f"Calibration: signal to noise of {found}; worst quantizer {worst.name} "
+            f"{worst.sqnr_db:.1f} dB",
+            highlight=False,
+        )
     for warning in report.warnings:
         console.print(f"[yellow]Note[/] {warning}", highlight=False)
     console.print(f"Bundle   {folder}", highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,9 @@ from hwc.hw.queue import Queue
 from hwc.hw.unit import Unit
 
 __all__ = ["Design", "DesignError", "Edge", "End", "Top"]
+
+LONGEST = 72
+"""Characters of a queue's name: Verilator renames what is longer than 127 with its hierarchy."""
 
 End = tuple[str, str]
 """``(instance, port)``, or ``("", stream)`` for a stream of the outside world."""
@@ -38,7 +42,11 @@ class Edge:
     def name(self) -> str:
         """A name fit for Verilog, unique in a design."""
         src, dst = ("_".join(p for p in end if p) for end in (self.src, self.dst))
-        return f"q_{src}__{dst}"
+        name = f"q_{src}__{dst}"
+        if len(name) <= LONGEST:
+            return name
+        mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return f"{name[: LONGEST - 9]}_{mark}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import typer
 
 
 def build(
-    model: Annotated[Path, typer.Argument(help="A checkpoint, model.pt.")],
+    model: Annotated[Path, typer.Argument(help="A checkpoint, model.pt, or a model.onnx.")],
     board: Annotated[str, typer.Option(help="The board; `hwc boards` lists them.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Bundle folder [build/MODEL-BOARD].")
@@ -29,6 +29,13 @@ def build(
         str | None,
         typer.Option(help="Data set or folder for accuracy and simulation; else the samples."),
     ] = None,
+    calib: Annotated[
+        str | None,
+        typer.Option(help="Quantize a float network with this data: .npz, .npy, data set, folder."),
+    ] = None,
+    bits: Annotated[
+        str, typer.Option(help="Bits of weights and activations for --calib, such as w4a8.")
+    ] = "w8a8",
     seed: Annotated[int, typer.Option(help="Of stalls and generated inputs.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle.")] = False,
     synth: Annotated[
@@ -58,6 +65,8 @@ def build(
         target_fps=target_fps,
         verify_inputs=verify_inputs,
         data=data,
+        calib=calib,
+        bits=bits,
         seed=seed,
         overwrite=overwrite,
         synth=synth,

@@ -1,0 +1,76 @@
+"""What a build starts from: a checkpoint or an ONNX file, calibrated if asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hwc.compiler.calibrate import Config, Loss, calibrate, calibration_frames
+from hwc.compiler.onnx import load_onnx
+from hwc.compiler.source import Source
+from hwc.models import load
+
+__all__ = ["Network", "load_network"]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A quantized source graph, inputs to try it with, and what is known of it.
+
+    `frames` are inputs by name, batch first, in torch's layout: those that came with the file, or
+    those of the calibration. `losses` are those of the calibration.
+    """
+
+    name: str
+    source: Source
+    frames: Mapping[str, np.ndarray] = field(default_factory=dict)
+    labels: np.ndarray | None = None
+    origin: str = ""
+    """Where the frames come from."""
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+
+
+def load_network(path: Path, calib: str | None = None, bits: str = "w8a8") -> Network:
+    """The network of a `.onnx` file or of a checkpoint.
+
+    `calib` names calibration data (.npz, .npy, a data set or a folder): a network that is not
+    quantized gets quantizers of `bits` from it. Raises the HwcError of whoever refuses something.
+    """
+    if path.suffix.lower() == ".onnx":
+        imported = load_onnx(path)
+        network = Network(path.stem, imported.source, notes=imported.notes)
+    else:
+        checkpoint = load(path)
+        samples = checkpoint.samples
+        count = len(next(iter(samples.values()))) if samples else 0
+        network = Network(
+            checkpoint.name or path.stem,
+            checkpoint.source,
+            samples,
+            checkpoint.labels,
+            f"{count} samples of the checkpoint",
+            checkpoint.accuracy,
+        )
+    return network if calib is None else _calibrated(network, calib, bits)
+
+
+def _calibrated(network: Network, calib: str, bits: str) -> Network:
+    config = Config.of(bits)
+    frames = calibration_frames(calib, network.source)
+    made = calibrate(network.source, frames, config)
+    own = bool(network.frames)
+    return Network(
+        network.name,
+        made.source,
+        network.frames if own else frames,
+        network.labels,
+        network.origin if own else f"{len(next(iter(frames.values())))} frames of {calib}",
+        network.accuracy,
+        network.notes,
+        made.losses,
+    )

@@ -1,0 +1,138 @@
+"""`hwc build` of ONNX files: calibrated from float, and quantized by others."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from hwc.compiler.build import Options, build
+from hwc.compiler.graph import run
+from hwc.compiler.graph.errors import HwcError
+from hwc.compiler.lower import lower
+from hwc.compiler.network import load_network
+from hwc.compiler.source import evaluate
+from hwc.host.readings import Reading
+
+
+def write(path, nodes, constants, shape, output):
+    """An ONNX file with one float input `x` and one output `y`."""
+    made = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *shape])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", *output])],
+        made,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return path
+
+
+@pytest.fixture
+def leaky(tmp_path):
+    """A float network with a leaky ReLU, an upsampling, a table and a softmax."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("PRelu", ["c", "slope"], ["p"]),
+        helper.make_node("MaxPool", ["p"], ["m"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Resize", ["m", "", "scales"], ["r"], mode="nearest",
+                         coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        helper.make_node("HardSwish", ["r"], ["h"]),
+        helper.make_node("Flatten", ["h"], ["f"]),
+        helper.make_node("Gemm", ["f", "g"], ["l"], transB=1),
+        helper.make_node("Softmax", ["l"], ["y"], axis=1),
+    ]  # fmt: skip
+    constants = {
+        "w": rng.normal(size=(3, 2, 3, 3)).astype(np.float32),
+        "b": rng.normal(size=3).astype(np.float32),
+        "slope": np.array([[[0.25]], [[0.5]], [[0.1]]], np.float32),
+        "scales": np.array([1, 1, 1, 2], np.float32),
+        "g": (rng.normal(size=(5, 36)) / 6).astype(np.float32),
+    }
+    return write(tmp_path / "leaky.onnx", nodes, constants, (2, 4, 6), (5,))
+
+
+def test_float_onnx_with_calibration(leaky, tmp_path):
+    frames = np.random.default_rng(1).normal(size=(64, 2, 4, 6))
+    np.savez(tmp_path / "calib.npz", x=frames)
+    options = Options(
+        leaky,
+        "pynq-z2",
+        tmp_path / "out",
+        verify_inputs=4,
+        calib=str(tmp_path / "calib.npz"),
+        work=tmp_path / "cache",
+    )
+    report = build(options)
+    assert report.verified is not None
+    assert report.verified.mismatches == report.verified.cycle_errors == 0
+    assert {"TwoSlope", "Gather", "Table"} <= {
+        op for layer in report.layers for op in layer.op.split(" + ")
+    }
+    kinds = {loss["kind"] for loss in report.record()["calibration"]}
+    assert kinds == {"weight", "activation", "output"}
+
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    network = load_network(leaky, str(tmp_path / "calib.npz"))
+    lowered = lower(network.source)
+    inputs = {name: x[:16] for name, x in network.frames.items()}
+    (section,) = manifest["outputs"].values()
+    reading = Reading.of(section)
+    integers = run(lowered.graph, lowered.encode(inputs))[lowered.outputs[0].node]
+    expected = evaluate(network.source, inputs)[lowered.outputs[0].source]
+    np.testing.assert_allclose(reading.real(integers), expected, rtol=1e-9)
+    assert np.abs(expected.sum(axis=1) - 1).max() < 1e-9
+
+
+def test_a_float_network_asks_for_calibration(leaky, tmp_path):
+    with pytest.raises(HwcError, match="put a Quant"):
+        build(Options(leaky, "pynq-z2", tmp_path / "out", work=tmp_path / "cache"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("bits", ["w9a8", "8", "w8"])
+def test_wrong_bits(leaky, tmp_path, bits):
+    np.save(tmp_path / "calib.npy", np.zeros((4, 2, 4, 6)))
+    with pytest.raises(HwcError, match=r"2\.\.8 bits|such as w8a8"):
+        load_network(leaky, str(tmp_path / "calib.npy"), bits)
+
+
+def test_quantized_onnx_with_a_residual_of_two_scales(tmp_path):
+    """QDQ as other tools write it: zero points, and an add whose operands have float32 scales."""
+    rng = np.random.default_rng(2)
+    nodes, constants = [], {}
+
+    def quantized(x, name, scale, zero):
+        constants.update({f"{name}_s": np.float32(scale), f"{name}_z": np.array(zero)})
+        ends = [f"{name}_s", f"{name}_z"]
+        nodes.append(helper.make_node("QuantizeLinear", [x, *ends], [f"{name}_q"]))
+        nodes.append(helper.make_node("DequantizeLinear", [f"{name}_q", *ends], [name]))
+        return name
+
+    def conv(x, name, scale):
+        weight = f"{name}_w"
+        constants[f"{weight}_q"] = rng.integers(-127, 128, (3, 3, 3, 3)).astype(np.int8)
+        constants.update({f"{weight}_s": np.float32(scale), f"{weight}_z": np.int8(0)})
+        parts = [f"{weight}_{part}" for part in "qsz"]
+        nodes.append(helper.make_node("DequantizeLinear", parts, [weight]))
+        nodes.append(helper.make_node("Conv", [x, weight], [name], pads=[1, 1, 1, 1]))
+        return name
+
+    x = quantized("x", "xq", 0.0431, np.uint8(121))
+    long = "a_name_as_long_as_those_that_some_exporters_give_to_the_outputs_of_their_layers"
+    left = quantized(conv(x, "left", 0.0077), long, 0.1131, np.int8(-3))
+    right = quantized(conv(x, "right", 0.0053), "rq", 0.0917, np.int8(11))
+    nodes.append(helper.make_node("Add", [left, right], ["sum"]))
+    nodes.append(helper.make_node("Relu", ["sum"], ["act"]))
+    nodes.append(helper.make_node("Identity", [quantized("act", "yq", 0.07, np.uint8(0))], ["y"]))
+    path = write(tmp_path / "residual.onnx", nodes, constants, (3, 4, 5), (3, 4, 5))
+    report = build(
+        Options(path, "pynq-z2", tmp_path / "out", verify_inputs=4, work=tmp_path / "cache")
+    )
+    assert report.verified is not None
+    assert report.accuracy.differing_outputs == 0
