@@ -22,7 +22,7 @@ from hwc.compiler.map.mapping import Mapping as Mapped
 from hwc.hw.layout import Layout
 from hwc.hw.verilog import TOP
 
-__all__ = ["MANIFEST_VERSION", "check_outputs", "write_bundle"]
+__all__ = ["MANIFEST_VERSION", "check_outputs", "reading_section", "write_bundle"]
 
 MANIFEST_VERSION = 1
 RTL = "rtl/network.v"
@@ -78,7 +78,9 @@ def write_bundle(
             for stream, layout in design.inputs.items()
         },
         "outputs": {
-            stream: _stream(layout) | {"memory": places[stream]} | _reading(readings[nodes[stream]])
+            stream: _stream(layout)
+            | {"memory": places[stream]}
+            | reading_section(readings[nodes[stream]])
             for stream, layout in design.outputs.items()
         },
         "golden": files,
@@ -119,7 +121,7 @@ def _encoding(encoding: Encoding) -> dict[str, Any]:
     }
 
 
-def _reading(reading: Reading) -> dict[str, Any]:
+def reading_section(reading: Reading) -> dict[str, Any]:
     """What the integers mean: clip(slope * code + offset, low, high), fractions as text.
 
     `second` is the other line of a leaky ReLU, `steps` are functions that the driver computes.
