@@ -59,6 +59,8 @@ class Options:
     """Calibration data for a network that is not quantized."""
     bits: str = "w8a8"
     """Bits of weights and activations after calibration."""
+    raw: tuple[str, ...] = ()
+    """`input=scale` for each float input of an ONNX file at which bytes arrive."""
     seed: int = 0
     overwrite: bool = False
     synth: bool = False
@@ -89,7 +91,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
     clock_mhz = options.clock_mhz or board.clock_mhz
     with replaced(options.output, overwrite=options.overwrite) as folder:
         clock("loading" if options.calib is None else "loading and calibrating")
-        network = load_network(options.model, options.calib, options.bits)
+        network = load_network(options.model, options.calib, options.bits, options.raw)
         clock("lowering")
         lowered = lower(network.source)
         check_outputs(lowered)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from hwc.compiler.calibrate import Config, Loss, calibrate, calibration_frames
-from hwc.compiler.onnx import load_onnx
+from hwc.compiler.onnx import OnnxError, Raw, load_onnx
 from hwc.compiler.source import Source
 from hwc.models import load
 
@@ -35,15 +36,21 @@ class Network:
     losses: tuple[Loss, ...] = ()
 
 
-def load_network(path: Path, calib: str | None = None, bits: str = "w8a8") -> Network:
+def load_network(
+    path: Path, calib: str | None = None, bits: str = "w8a8", raw: Sequence[str] = ()
+) -> Network:
     """The network of a `.onnx` file or of a checkpoint.
 
-    `calib` names calibration data (.npz, .npy, a data set or a folder): a network that is not
-    quantized gets quantizers of `bits` from it. Raises the HwcError of whoever refuses something.
+    `raw` are texts `input=scale`: bytes arrive at that float input of an ONNX file, each standing
+    for byte * scale. `calib` names calibration data (.npz, .npy, a data set or a folder): a network
+    that is not quantized gets quantizers of `bits` from it. Raises the HwcError of whoever refuses
+    something.
     """
     if path.suffix.lower() == ".onnx":
-        imported = load_onnx(path)
+        imported = load_onnx(path, raw=dict(map(_raw, raw)))
         network = Network(path.stem, imported.source, notes=imported.notes)
+    elif raw:
+        raise OnnxError(f"--raw speaks of ONNX files; {path} says itself what its inputs are")
     else:
         checkpoint = load(path)
         samples = checkpoint.samples
@@ -57,6 +64,18 @@ def load_network(path: Path, calib: str | None = None, bits: str = "w8a8") -> Ne
             checkpoint.accuracy,
         )
     return network if calib is None else _calibrated(network, calib, bits)
+
+
+def _raw(text: str) -> tuple[str, Raw]:
+    """An input's name and what its bytes stand for."""
+    name, _, scale = text.rpartition("=")
+    try:
+        value = float(Fraction(scale))
+        if name and value > 0:
+            return name, Raw(value)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        pass
+    raise OnnxError(f"--raw {text!r} must be INPUT=SCALE with a positive scale, such as x=1/255")
 
 
 def _calibrated(network: Network, calib: str, bits: str) -> Network:

@@ -36,6 +36,10 @@ def build(
     bits: Annotated[
         str, typer.Option(help="Bits of weights and activations for --calib, such as w4a8.")
     ] = "w8a8",
+    raw: Annotated[
+        list[str] | None,
+        typer.Option(help="INPUT=SCALE: bytes arrive at this ONNX input, such as x=1/255."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of stalls and generated inputs.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle.")] = False,
     synth: Annotated[
@@ -67,6 +71,7 @@ def build(
         data=data,
         calib=calib,
         bits=bits,
+        raw=tuple(raw or ()),
         seed=seed,
         overwrite=overwrite,
         synth=synth,

@@ -136,3 +136,20 @@ def test_quantized_onnx_with_a_residual_of_two_scales(tmp_path):
     )
     assert report.verified is not None
     assert report.accuracy.differing_outputs == 0
+
+
+def test_bytes_at_a_float_input(leaky):
+    network = load_network(leaky, raw=["x=1/255"])
+    (item,) = network.source.inputs
+    assert (item.scale, item.lo, item.hi) == (1 / 255, 0, 255)
+
+
+@pytest.mark.parametrize("text", ["x", "x=", "=1/255", "x=0", "x=-1", "x=1/0", "z=1/255", "x=a"])
+def test_wrong_scales_of_bytes(leaky, text):
+    with pytest.raises(HwcError, match=r"must be INPUT=SCALE|no input|z"):
+        load_network(leaky, raw=[text])
+
+
+def test_scales_of_bytes_are_for_onnx(tmp_path):
+    with pytest.raises(HwcError, match="--raw speaks of ONNX files"):
+        load_network(tmp_path / "model.pt", raw=["x=1/255"])
