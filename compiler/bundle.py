@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import Encoding, Lowered, Reading
 from hwc.compiler.lower.steps import Bend, Step
 from hwc.compiler.map.mapping import Mapping as Mapped
+from hwc.compiler.source.nonlinear import Curve
+from hwc.host.readings import STEPS
 from hwc.hw.layout import Layout
 from hwc.hw.verilog import TOP
 
@@ -26,7 +28,7 @@ __all__ = ["MANIFEST_VERSION", "check_outputs", "reading_section", "write_bundle
 
 MANIFEST_VERSION = 1
 RTL = "rtl/network.v"
-CURVES = {"sigmoid", "tanh"}
+CURVES = STEPS.keys() & get_args(Curve)
 """Curves that the driver computes behind an output."""
 
 GOLDEN_FRAMES = 16

@@ -6,7 +6,7 @@ import numpy as np
 
 from hwc.compiler.source import Shape
 
-__all__ = ["channels_last", "graph_order", "plane", "sides", "torch_order"]
+__all__ = ["channels_last", "plane", "sides", "torch_order"]
 
 
 def plane(values: Shape) -> tuple[int, int]:
@@ -30,10 +30,3 @@ def torch_order(shape: Shape) -> np.ndarray:
     """For a torch shape (C, *positions): the torch element at each flat place of the graph."""
     places = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape)
     return np.moveaxis(places, 0, -1).ravel()
-
-
-def graph_order(elements: np.ndarray) -> np.ndarray | None:
-    """The `order` of a flat value whose graph place i holds torch element elements[i]."""
-    order = np.empty_like(elements)
-    order[elements] = np.arange(len(elements))
-    return None if (order == np.arange(len(order))).all() else order

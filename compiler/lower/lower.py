@@ -121,7 +121,7 @@ class _Lowering:
             case nonlinear.Function():
                 return x.then(Bend(op))
             case nonlinear.Softmax():
-                return _softmax(x)
+                return x.then(Normalize())  # its order is that of x; the host computes it
             case ops.Linear():
                 return lower_linear(source, self.build, node, x)
             case spatial.Conv() | moving.ConvTranspose():
@@ -238,11 +238,6 @@ class _Lowering:
             self.quantizers[item.name] = node
             self.build.input(item.name, encoding.type)
         return Value.of(item.name, encoding.type, vector(scale), -encoding.zero * vector(scale))
-
-
-def _softmax(x: Value) -> Value:
-    """Softmax pends: its order is that of its input, and the host computes the values."""
-    return x.then(Normalize())
 
 
 def _float_message(name: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from hwc.compiler.lower.exact import Vector, collapse
 from hwc.compiler.source import Function
-from hwc.compiler.source.curves import curve, curve_exact
+from hwc.compiler.source.curves import curve, curve_exact, softmax
 
 __all__ = ["Bend", "Clip", "Leak", "Line", "Normalize", "Step", "mapped"]
 
@@ -179,8 +179,7 @@ class Normalize(Step):
         raise NotImplementedError("softmax is no function of one number")
 
     def floats(self, x: np.ndarray) -> np.ndarray:
-        e = np.exp(x - x.max(axis=-1, keepdims=True))
-        return e / e.sum(axis=-1, keepdims=True)
+        return softmax(x, axis=-1)
 
     @property
     def direction(self) -> int:

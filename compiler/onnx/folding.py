@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from hwc.compiler.onnx.node import Node
+from hwc.compiler.onnx.node import Node, slice_bounds
 from hwc.compiler.onnx.tensors import check_size
 
 MOST_MADE = 1 << 22
@@ -89,14 +89,7 @@ def flatten(node: Node, xs: list[np.ndarray]) -> np.ndarray:
 
 def slice_of(node: Node, xs: list[np.ndarray]) -> np.ndarray:
     x = xs[0]
-    if node.opset < 10:
-        starts, ends = node.ints("starts"), node.ints("ends")
-        axes, steps = node.ints("axes", tuple(range(len(starts)))), (1,) * len(starts)
-    else:
-        starts, ends = node.integers(1, "starts"), node.integers(2, "ends")
-        given = node.operand(3) is not None
-        axes = node.integers(3, "axes") if given else tuple(range(len(starts)))
-        steps = node.integers(4, "steps") if node.operand(4) is not None else (1,) * len(starts)
+    starts, ends, axes, steps = slice_bounds(node)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         part = [slice(None)] * x.ndim
         part[node.position(axis, x.ndim)] = slice(start, end, step)

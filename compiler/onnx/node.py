@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -14,7 +14,7 @@ from hwc.compiler.onnx.file import domain_of, title
 from hwc.compiler.onnx.tensors import Tensors
 from hwc.compiler.onnx.values import Constant, Operand, Value
 
-__all__ = ["Node"]
+__all__ = ["Node", "slice_bounds"]
 
 MOST_INTEGER = 1 << 40  # attributes such as "to the end" of a slice are larger: they are clipped
 
@@ -157,3 +157,16 @@ class Node:
 
 def _clipped(value: int) -> int:
     return max(-MOST_INTEGER, min(MOST_INTEGER, int(value)))
+
+
+def slice_bounds(node: Node) -> tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]:
+    """(starts, ends, axes, steps) of a Slice: attributes up to operator set 9, inputs since."""
+    if node.opset < 10:
+        starts, ends = node.ints("starts"), node.ints("ends")
+        axes, steps = node.ints("axes", tuple(range(len(starts)))), (1,) * len(starts)
+    else:
+        starts, ends = node.integers(1, "starts"), node.integers(2, "ends")
+        given = node.operand(3) is not None
+        axes = node.integers(3, "axes") if given else tuple(range(len(starts)))
+        steps = node.integers(4, "steps") if node.operand(4) is not None else (1,) * len(starts)
+    return starts, ends, axes, steps

@@ -11,7 +11,7 @@ import numpy as np
 
 from hwc.compiler.source.nonlinear import Function
 
-__all__ = ["curve", "curve_exact"]
+__all__ = ["curve", "curve_exact", "softmax"]
 
 
 class _Floats:
@@ -57,6 +57,12 @@ def curve_exact(op: Function, x: Fraction) -> Fraction:
     y = _formula(op, digits)(digits.number(x))
     sign, mantissa, exponent, _ = digits.mp.mpf(y)._mpf_
     return (-1 if sign else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    """exp(x) over its sum along an axis, in float64."""
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
 
 
 def _formula(op: Function, m: Any) -> Callable[[Any], Any]:

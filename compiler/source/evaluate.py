@@ -15,7 +15,7 @@ import numpy as np
 
 from hwc.compiler.source import moving, nonlinear, ops, spatial
 from hwc.compiler.source.arrange import rearrange
-from hwc.compiler.source.curves import curve, curve_exact
+from hwc.compiler.source.curves import curve, curve_exact, softmax
 from hwc.compiler.source.ops import SourceError
 from hwc.compiler.source.rounding import round_array
 from hwc.compiler.source.source import Source, SourceNode
@@ -94,12 +94,6 @@ def _threshold(op: nonlinear.Threshold, x: Array, thresholds: Array) -> Array:
     return _numbers(op.lo + op.step * count, x.dtype if x.dtype == object else np.float64)
 
 
-def softmax(x: Array) -> Array:
-    """exp(x) over its sum along axis 1, in float64."""
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
 def _node(source: Source, node: SourceNode, values: Mapping[str, Array], dtype: Any) -> Array:
     op, args = node.op, [values[a] for a in node.args]
     x = args[0]
@@ -132,7 +126,7 @@ def _node(source: Source, node: SourceNode, values: Mapping[str, Array], dtype: 
         case nonlinear.Function():
             return curve(op, x) if dtype is not object else _each(lambda v: curve_exact(op, v), x)
         case nonlinear.Softmax():
-            return softmax(x.astype(np.float64))
+            return softmax(x.astype(np.float64), axis=1)
         case spatial.Conv():
             return conv(op, x, args[1], args[2:])
         case moving.ConvTranspose():

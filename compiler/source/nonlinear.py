@@ -29,7 +29,7 @@ Curve = Literal[
 ]
 """Functions of one number that lowering tabulates; `hwc.compiler.source.curves` defines them."""
 
-DECREASING_AT = {"gelu", "gelu_tanh", "hard_swish", "mish", "silu", "abs"}
+NOT_MONOTONE = {"gelu", "gelu_tanh", "hard_swish", "mish", "silu", "abs"}
 """Curves that are not monotone."""
 
 
@@ -71,7 +71,7 @@ class Function(SourceOp):
     @property
     def monotone(self) -> bool:
         """True if a larger x never gives a smaller result."""
-        if self.curve in DECREASING_AT:
+        if self.curve in NOT_MONOTONE:
             return False
         return self.curve not in ("elu", "selu", "hard_sigmoid") or (
             self.alpha >= 0 and (self.curve != "selu" or self.beta >= 0)

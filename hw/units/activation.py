@@ -200,9 +200,5 @@ def _two_slopes(make: type[Made], rng: np.random.Generator) -> Iterator[Made]:
     fall = Requant([7], [0], 6, -128, 127, "floor")
     yield make(TwoSlope(rise, fall, mixed), acc, (1, 1, 2))
     yield make(TwoSlope(rise, fall, mixed), acc, (1, 2, 5), style="dsp")
-    yield make(TwoSlope(Requant([1], [0], 4, 0, 255), fall_to_zero(), (False,)), acc, (1, 1, 3))
-
-
-def fall_to_zero() -> Requant:
-    """A slope of nothing."""
-    return Requant([0], [9], 0, 0, 255)
+    flat = Requant([0], [9], 0, 0, 255)
+    yield make(TwoSlope(Requant([1], [0], 4, 0, 255), flat, (False,)), acc, (1, 1, 3))

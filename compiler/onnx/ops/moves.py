@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hwc.compiler.onnx.node import Node
+from hwc.compiler.onnx.node import Node, slice_bounds
 from hwc.compiler.onnx.ops.resizing import MOST_INDICES, picked
 from hwc.compiler.onnx.reshaping import reshaped
 from hwc.compiler.onnx.values import Coding, Value
@@ -79,14 +79,7 @@ def split(walk: Walk, node: Node) -> list[Value]:
 def slice_of(walk: Walk, node: Node) -> Value:
     """Constant bounds, steps of either sign, any axes but the batch."""
     x = node.activation()
-    if node.opset < 10:
-        starts, ends = node.ints("starts"), node.ints("ends")
-        axes, steps = node.ints("axes", tuple(range(len(starts)))), (1,) * len(starts)
-    else:
-        starts, ends = node.integers(1, "starts"), node.integers(2, "ends")
-        given = node.operand(3) is not None
-        axes = node.integers(3, "axes") if given else tuple(range(len(starts)))
-        steps = node.integers(4, "steps") if node.operand(4) is not None else (1,) * len(starts)
+    starts, ends, axes, steps = slice_bounds(node)
     lengths = {len(starts), len(ends), len(axes), len(steps)}
     node.check(len(lengths) == 1 and all(steps), "starts, ends, axes, steps must fit; steps not 0")
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
