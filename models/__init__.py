@@ -1,12 +1,11 @@
 """Training, quantizers, data sets and checkpoints on PyTorch."""
 
-from hwc.models.activation import BipolarAct, PowerOfTwoScale, QuantAct, QuantInput
 from hwc.models.capture import CaptureError, InputMap, capture
 from hwc.models.checkpoint import Checkpoint, CheckpointError, load, save
 from hwc.models.data import DATASETS, DataError, Dataset, load_data
-from hwc.models.snap import Affine, snap
-from hwc.models.train import Trained, train
-from hwc.models.weight import (
+from hwc.models.quantize.activation import BipolarAct, PowerOfTwoScale, QuantAct, QuantInput
+from hwc.models.quantize.snap import Affine, snap
+from hwc.models.quantize.weight import (
     BinaryWeight,
     IntWeight,
     TernaryWeight,
@@ -14,6 +13,7 @@ from hwc.models.weight import (
     clip_weights,
     quantize_weight,
 )
+from hwc.models.train import Trained, train
 from hwc.models.zoo import NETS, Net, net
 
 __all__ = [

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from hwc.compiler.source import Source, SourceError, from_record, to_record
 from hwc.models.archive import CheckpointError, array, check_archive
 from hwc.models.capture import InputMap, capture
-from hwc.models.snap import snap
+from hwc.models.quantize.snap import snap
 
 FORMAT, VERSION = "hwc", 1
 SAMPLES = 128  # how many samples a checkpoint carries unless told otherwise

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from hwc.compiler.graph.errors import HwcError
 from hwc.models.checkpoint import SAMPLES, Checkpoint, save
 from hwc.models.data import Dataset, load_data
-from hwc.models.snap import snap
-from hwc.models.twin import without_quantizers
-from hwc.models.weight import clip_weights
+from hwc.models.quantize.snap import snap
+from hwc.models.quantize.twin import without_quantizers
+from hwc.models.quantize.weight import clip_weights
 from hwc.models.zoo import Net, net
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.models.activation import BipolarAct, PowerOfTwoScale, QuantAct, QuantInput
 from hwc.models.data import Dataset
-from hwc.models.weight import BinaryWeight, IntWeight, WeightQuantizer, quantize_weight
+from hwc.models.quantize.activation import BipolarAct, PowerOfTwoScale, QuantAct, QuantInput
+from hwc.models.quantize.weight import BinaryWeight, IntWeight, WeightQuantizer, quantize_weight
 
 Layers = OrderedDict[str, nn.Module]
 

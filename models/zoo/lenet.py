@@ -4,8 +4,8 @@ from functools import partial
 
 from torch import nn
 
-from hwc.models.activation import QuantAct
 from hwc.models.data import Dataset
+from hwc.models.quantize.activation import QuantAct
 from hwc.models.zoo.layers import Layers, at_least, conv, linear, raw_input
 from hwc.models.zoo.net import Net
 

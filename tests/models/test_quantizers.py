@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hwc.models.quantizers import bipolar, ceil_mantissa, quant, round_mantissa
+from hwc.models.quantize.quantizers import bipolar, ceil_mantissa, quant, round_mantissa
 
 
 def scalar(value: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:

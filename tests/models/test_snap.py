@@ -9,10 +9,10 @@ from torch import nn
 
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.source import evaluate
-from hwc.models.activation import QuantAct
 from hwc.models.capture import InputMap, capture
-from hwc.models.snap import INTERCEPT_GRID, SLOPE_BITS, Affine, snap
-from hwc.models.weight import BinaryWeight, IntWeight, quantize_weight
+from hwc.models.quantize.activation import QuantAct
+from hwc.models.quantize.snap import INTERCEPT_GRID, SLOPE_BITS, Affine, snap
+from hwc.models.quantize.weight import BinaryWeight, IntWeight, quantize_weight
 
 
 def network() -> nn.Module:

@@ -9,13 +9,13 @@ import torch
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.source import evaluate
 from hwc.models import load
-from hwc.models.activation import BipolarAct, PowerOfTwoScale, QuantAct, QuantInput
 from hwc.models.capture import capture
 from hwc.models.data import Dataset, load_data
+from hwc.models.quantize.activation import BipolarAct, PowerOfTwoScale, QuantAct, QuantInput
+from hwc.models.quantize.twin import without_quantizers
+from hwc.models.quantize.weight import WeightQuantizer, weight_quantizers
 from hwc.models.train import evaluate as accuracy
 from hwc.models.train import fit, shifted, squared_hinge, train
-from hwc.models.twin import without_quantizers
-from hwc.models.weight import WeightQuantizer, weight_quantizers
 from hwc.models.zoo import NETS, net
 
 

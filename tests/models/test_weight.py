@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.models.weight import (
+from hwc.models.quantize.weight import (
     GAUSSIAN_STEP,
     BinaryWeight,
     IntWeight,

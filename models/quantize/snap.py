@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.models.quantizers import round_mantissa
-from hwc.models.weight import weight_quantizers
+from hwc.models.quantize.quantizers import round_mantissa
+from hwc.models.quantize.weight import weight_quantizers
 
 SLOPE_BITS = 13
 INTERCEPT_GRID = 2.0**-20

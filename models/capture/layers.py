@@ -4,9 +4,9 @@ import torch
 from torch.fx import Node
 
 from hwc.compiler.source import BatchNorm, Bipolar, Conv, Input, Linear, Quant
-from hwc.models.capture_constants import vector
-from hwc.models.capture_pools import both, sizes
-from hwc.models.capture_walk import Capture, Constant, Value
+from hwc.models.capture.constants import vector
+from hwc.models.capture.pools import both, sizes
+from hwc.models.capture.walk import Capture, Constant, Value
 
 
 def linear(c: Capture, node: Node) -> Value:

@@ -5,8 +5,8 @@ import math
 from torch.fx import Node
 
 from hwc.compiler.source import Add, Affine, HardTanh, Relu
-from hwc.models.capture_constants import number, vector
-from hwc.models.capture_walk import Capture, Constant, Value
+from hwc.models.capture.constants import number, vector
+from hwc.models.capture.walk import Capture, Constant, Value
 
 
 def relu(c: Capture, node: Node) -> Value:

@@ -122,7 +122,7 @@ FASHION_FOLDERS = (
 
 def fashion() -> Dataset:
     """Fashion-MNIST, 60,000 + 10,000, from the Debian package dataset-fashion-mnist."""
-    from hwc.models.folders import read_idx_folder
+    from hwc.models.data.folders import read_idx_folder
 
     for folder in FASHION_FOLDERS:
         if folder.is_dir():
@@ -165,7 +165,7 @@ def load_data(data: str | Path) -> Dataset:
         return DATASETS[data]()
     if isinstance(data, str) and data.startswith("noise:"):
         return noise(data.removeprefix("noise:"))
-    from hwc.models.folders import read_folder
+    from hwc.models.data.folders import read_folder
 
     path = Path(data)
     if not path.exists():

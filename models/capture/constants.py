@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from hwc.models.capture_walk import Capture, Constant, Value
+from hwc.models.capture.walk import Capture, Constant, Value
 
 
 def number(value) -> Tensor:

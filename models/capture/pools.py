@@ -3,7 +3,7 @@
 from torch.fx import Node
 
 from hwc.compiler.source import AvgPool, GlobalAvgPool, MaxPool, Reshape
-from hwc.models.capture_walk import Capture, Value
+from hwc.models.capture.walk import Capture, Value
 
 
 def max_pool(c: Capture, node: Node) -> Value:

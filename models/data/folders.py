@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hwc.models.data import DataError, Dataset
+from hwc.models.data.sets import DataError, Dataset
 
 LIMIT = 4 << 30  # bytes of one array; a lying header must not exhaust the memory
 CIFAR_RECORD = 1 + 3 * 32 * 32

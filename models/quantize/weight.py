@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.models.quantizers import bipolar, ceil_mantissa, quant, round_mantissa
+from hwc.models.quantize.quantizers import bipolar, ceil_mantissa, quant, round_mantissa
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.models.quantizers import bipolar, quant, round_mantissa
+from hwc.models.quantize.quantizers import bipolar, quant, round_mantissa
 
 EXPONENTS = range(-16, 9)
 

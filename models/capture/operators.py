@@ -6,12 +6,12 @@ from collections.abc import Callable
 import torch
 from torch.fx import Node
 
-from hwc.models import capture_arithmetic as arithmetic
-from hwc.models import capture_layers as layers
-from hwc.models import capture_pools as pools
-from hwc.models import capture_shapes as shapes
-from hwc.models import quantizers  # noqa: F401  (registers hwc::quant and hwc::bipolar)
-from hwc.models.capture_walk import Capture, Value
+from hwc.models.capture import arithmetic as arithmetic
+from hwc.models.capture import layers as layers
+from hwc.models.capture import pools as pools
+from hwc.models.capture import shapes as shapes
+from hwc.models.capture.walk import Capture, Value
+from hwc.models.quantize import quantizers  # noqa: F401  (registers hwc::quant and hwc::bipolar)
 
 aten, hwc = torch.ops.aten, torch.ops.hwc
 

@@ -4,7 +4,7 @@ import torch
 from torch.fx import Node
 
 from hwc.compiler.source import ArgMax, Concat, Flatten, Reshape, TopK
-from hwc.models.capture_walk import Capture, Value
+from hwc.models.capture.walk import Capture, Value
 
 
 def same(c: Capture, node: Node) -> Value:

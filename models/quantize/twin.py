@@ -4,8 +4,8 @@ import copy
 
 from torch import nn
 
-from hwc.models.activation import BipolarAct, QuantAct, QuantInput
-from hwc.models.weight import WeightQuantizer
+from hwc.models.quantize.activation import BipolarAct, QuantAct, QuantInput
+from hwc.models.quantize.weight import WeightQuantizer
 
 
 def without_quantizers(model: nn.Module) -> nn.Module:

@@ -1,7 +1,7 @@
 """From `nn.Module` to the float source graph, through `torch.export`.
 
-Every ATen operator that is understood is one entry of the table in `captures.py`: operator -> small
-function. What depends on parameters and constants alone is evaluated; quantizers applied to
+Every ATen operator that is understood is one entry of the table in `operators.py`: operator ->
+small function. What depends on parameters and constants alone is evaluated; quantizers applied to
 parameters stay nodes, for they say what the integer codes of a weight are.
 """
 
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from hwc.compiler.source import Source
-from hwc.models.capture_walk import BATCH, Capture, CaptureError, InputMap
-from hwc.models.captures import HINTS, OPERATORS
+from hwc.models.capture.operators import HINTS, OPERATORS
+from hwc.models.capture.walk import BATCH, Capture, CaptureError, InputMap
 
 __all__ = ["CaptureError", "InputMap", "capture"]
 

@@ -184,7 +184,7 @@ class Capture:
             results.append(value.name)
         return results
 
-    # What the functions of captures.py use.
+    # What the functions of operators.py use.
 
     def args(self, node: Node) -> dict:
         """All arguments of an operator by name, with defaults, nodes replaced by values."""
