@@ -185,7 +185,7 @@ def test_fashion():
 
 
 def test_fashion_absent(monkeypatch, tmp_path):
-    monkeypatch.setattr(data, "FASHION_FOLDERS", (tmp_path / "nowhere",))
+    monkeypatch.setattr(sets, "FASHION_FOLDERS", (tmp_path / "nowhere",))
     with pytest.raises(DataError, match="apt-get install dataset-fashion-mnist"):
         load_data("fashion")
 
