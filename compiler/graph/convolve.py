@@ -15,10 +15,10 @@ from hwc.compiler.graph import exact
 from hwc.compiler.graph.frozen import IntNd
 from hwc.compiler.graph.window import Window
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """Elements of im2col held at once: bounds memory and still amortizes the calls."""
 
-LANES = 208
+LANES = 128
 """Columns of a product worth having: with fewer, BLAS is slower than the zeros are dear."""
 
 

@@ -23,8 +23,9 @@ __all__ = ["MULTIPLIER_BITS", "THRESHOLD_BITS", "find_requant", "from_breakpoint
 THRESHOLD_BITS = 4
 """Quantizers of at most this many bits become thresholds, wider ones multiply-shift if proved."""
 
-MULTIPLIER_BITS = 24
-"""Widest magnitude of a multiplier: with its sign the 25-bit port of a DSP48."""
+MULTIPLIER_BITS = 32
+"""Widest magnitude of a multiplier. The narrowest that is proved is taken, so most fit the 25-bit
+port of a DSP48; the scales of others need up to 29 bits, still cheaper than 255 thresholds."""
 
 SAMPLE = 16
 """Channels that are tried first, to give up early on a shift that is too coarse."""
@@ -38,7 +39,7 @@ def quantize(
     None if the codes are the answer already. `scale` (> 0) is in the order of the graph's channels;
     the value has no steps. Raises LowerError if there are more levels than can be checked.
     """
-    value = value.settled()
+    unsettled, value = value, value.settled()
     slope, offset = value.slope / scale, value.offset / scale
     inside = lo <= value.type.lo and value.type.hi <= hi
     same = all(s == 1 for s in slope) and all(b == -zero for b in offset)
@@ -50,7 +51,8 @@ def quantize(
         exact = _verbatim(slope, offset, zero, lo, hi)
         if exact is not None:
             return exact
-    points = round_breakpoints(value, scale, zero, lo, hi, rounding)
+    # A clip that all channels have in common stays one, though some of them cannot reach it.
+    points = round_breakpoints(unsettled, scale, zero, lo, hi, rounding)
     if value.second is None or (hi - lo).bit_length() <= THRESHOLD_BITS:
         return from_breakpoints(points, slope, offset + zero, hi - lo)
     return _two_slopes(value, scale, zero, lo, hi, rounding) or points.thresholds()

@@ -237,6 +237,28 @@ def test_float_scales_are_proved_or_refused(seed: int) -> None:
     np.testing.assert_array_equal(apply(op, x), apply(table, x))
 
 
+def test_scales_of_foreign_networks_take_wide_multipliers_before_255_thresholds() -> None:
+    # Each slope puts a tie or a near miss close to an integer, so that 24 bits do not tell.
+    slopes = [Fraction(float(np.float32(0.0123456) * np.float32(v))) for v in (1, 1.1, 1.7, 2.3)]
+    offsets = [Fraction(k, 7) for k in range(4)]
+    x = value(slopes, offsets, lo=-40000, hi=40000)
+    op = quantize(x, vector(Fraction(3, 10**4)), 0, -(2**15), 2**15 - 1)
+    assert isinstance(op, Requant)
+    assert 24 < int(np.abs(op.multiplier.values).max()).bit_length() <= MULTIPLIER_BITS
+    points = round_breakpoints(x, vector(Fraction(3, 10**4)), 0, -(2**15), 2**15 - 1)
+    np.testing.assert_array_equal(apply(op, x), apply(points.thresholds(), x))
+
+
+def test_a_clip_that_some_channels_cannot_reach_stays_in_common() -> None:
+    slopes = [Fraction(float(v)) for v in np.float32([0.001, 0.005, 0.02])]
+    x = value(slopes, low=[-1], high=[1], lo=-300, hi=300)
+    op = quantize(x, vector(Fraction(1, 100)), 0, -128, 127)
+    assert isinstance(op, Requant)
+    assert (op.lo, op.hi) == (-100, 100)
+    points = round_breakpoints(x.settled(), vector(Fraction(1, 100)), 0, -128, 127)
+    np.testing.assert_array_equal(apply(op, x), apply(points.thresholds(), x))
+
+
 def test_512_channels_of_8_bits_take_less_than_two_seconds() -> None:
     rng = np.random.default_rng(0)
     snapped = [Fraction(int(m), 2**18) for m in rng.integers(2**12, 2**13, 512)]
