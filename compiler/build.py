@@ -25,6 +25,7 @@ from hwc.compiler.network import Network, load_network
 from hwc.compiler.progress import Clock, Step
 from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
 from hwc.compiler.synthesis import Synthesized, synthesize_design
+from hwc.compiler.system import drive_bundle
 from hwc.compiler.verification import Checked, layer_boundaries, verify_network
 from hwc.hw.unit import extremes
 from hwc.models import load_data
@@ -54,6 +55,8 @@ class Options:
     max_util: Mapping[str, float] | float = 0.7
     target_fps: float | None = None
     verify_inputs: int = 100
+    shell_frames: int = 2
+    """Frames for the shipped driver and shell on a simulated board; 0 leaves them out."""
     data: str | None = None
     calib: str | None = None
     """Calibration data for a network that is not quantized."""
@@ -130,6 +133,10 @@ def build(options: Options, listener: Step | None = None) -> Report:
                 "golden_span": _span(mapped, len(next(iter(golden.values())))),
             },
         )
+        driven = 0
+        if options.shell_frames:
+            clock("driving the simulated board")
+            driven = drive_bundle(folder, options.work.absolute(), options.shell_frames)
         placed = bitstream(folder, board, clock) if options.bitstream else None
         clock.stop()
         slowest = max(mapped.design.instances, key=lambda k: mapped.design.instances[k].levels())
@@ -151,6 +158,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
                 taps=checked.taps,
                 cycle_errors=0,
                 rtl_sha256=sha256(simulation.verilog),
+                shell_frames=driven,
             ),
             cycles=cycles,
             estimated=design_resources(mapped.design),

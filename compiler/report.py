@@ -78,6 +78,8 @@ class Verified:
     cycle_errors: int
     """Transfers that did not happen in the predicted cycle."""
     rtl_sha256: str
+    shell_frames: int = 0
+    """Frames that the shipped driver also ran through the board's shell; 0 if not asked for."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hwc.compiler.report import Report
+from hwc.compiler.report import Report, Verified
 from hwc.hw.resources import Resources
 
 __all__ = ["show"]
@@ -45,7 +45,7 @@ def show(report: Report, folder: Path, console: Console | None = None) -> None:
             f"[green]Verified[/] {verified.frames} frames ({verified.inputs}) through the RTL: "
             f"{verified.mismatches} mismatches, {verified.cycle_errors} transfers off their "
             f"predicted cycle, {verified.taps} inner streams compared; stalls: "
-            f"{', '.join(verified.stalls)}",
+            f"{', '.join(verified.stalls)}{_driven(verified)}",
             highlight=False,
         )
     if report.placed is not None:
@@ -104,3 +104,12 @@ def _resources(report: Report) -> Table:
     )
     table.add_row("estimated share", *(f"{u / t:.1%}" if t else "-" for u, t in pairs))
     return table
+
+
+def _driven(verified: Verified) -> str:
+    """What the shipped driver has run as well."""
+    if not verified.shell_frames:
+        return ""
+    return (
+        f"; {verified.shell_frames} of them through driver and shell on a simulated board as well"
+    )

@@ -14,7 +14,7 @@ from hwc.host.link import Link
 from hwc.sim.board.serial import FAULTS, SimulatedLine, compile_line
 from hwc.sim.board.simulated import SimulatedBoard, compile_board
 
-__all__ = ["BundleError", "SystemCheck", "checked", "verify_bundle"]
+__all__ = ["BundleError", "SystemCheck", "checked", "drive_bundle", "verify_bundle"]
 
 BURST_COST = 4
 """Cycles of the bus beyond its words for a stream's part of a frame, at most."""
@@ -49,15 +49,39 @@ def verify_bundle(bundle: Path, work: Path, seed: int = 1) -> SystemCheck:
     if an integer or a predicted cycle differs, or if an injected error is not reported.
     """
     try:
-        manifest = read_manifest(bundle)
-        network, shell = (checked(bundle, manifest[part]) for part in ("rtl", "shell"))
-        if manifest["shell"]["kind"] == "serial":
-            line = SimulatedLine(compile_line(network, shell, work), manifest)
-            return _serial(bundle, manifest, line, seed)
-        board = SimulatedBoard(compile_board(network, shell, work), seed, manifest["clock_mhz"])
+        manifest, board = _simulated(bundle, work, seed)
+        if isinstance(board, SimulatedLine):
+            return _serial(bundle, manifest, board, seed)
         return _axi(bundle, manifest, board)
     except DriverError as error:
         raise BundleError(f"{bundle}: {error}") from error
+
+
+def drive_bundle(bundle: Path, work: Path, frames: int, seed: int = 1) -> int:
+    """Run the first `frames` golden vectors through the shipped driver, shell and network, with a
+    quick memory or a good line, and return how many there were.
+
+    What `hwc build` does before it calls a bundle done; `verify_bundle` does more. Raises
+    BundleError if an integer differs.
+    """
+    try:
+        _, board = _simulated(bundle, work, seed)
+        with Accelerator(bundle, board) as accelerator:
+            return accelerator.selftest(frames).frames
+    except DriverError as error:
+        raise BundleError(f"the driver on the simulated board: {error}") from error
+
+
+def _simulated(
+    bundle: Path, work: Path, seed: int
+) -> tuple[dict[str, Any], SimulatedBoard | SimulatedLine]:
+    """The manifest of a bundle, and a board of its own files, their hashes checked."""
+    manifest = read_manifest(bundle)
+    network, shell = (checked(bundle, manifest[part]) for part in ("rtl", "shell"))
+    if manifest["shell"]["kind"] == "serial":
+        return manifest, SimulatedLine(compile_line(network, shell, work), manifest)
+    compiled = compile_board(network, shell, work)
+    return manifest, SimulatedBoard(compiled, seed, manifest["clock_mhz"])
 
 
 def _axi(bundle: Path, manifest: dict[str, Any], board: SimulatedBoard) -> SystemCheck:

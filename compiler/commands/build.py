@@ -25,6 +25,10 @@ def build(
     verify_inputs: Annotated[
         int, typer.Option(min=1, help="Inputs to simulate; at most what the data offers.")
     ] = 100,
+    shell_frames: Annotated[
+        int,
+        typer.Option(min=0, help="Inputs for driver and shell on a simulated board; 0: leave out."),
+    ] = 2,
     data: Annotated[
         str | None,
         typer.Option(help="Data set or folder for accuracy and simulation; else the samples."),
@@ -68,6 +72,7 @@ def build(
         max_util=parse(max_util),
         target_fps=target_fps,
         verify_inputs=verify_inputs,
+        shell_frames=shell_frames,
         data=data,
         calib=calib,
         bits=bits,

@@ -14,10 +14,12 @@ from torch import nn
 
 from hwc.boards.board import get
 from hwc.compiler.build import Options, build
+from hwc.compiler.bundle import write_bundle
 from hwc.compiler.files import OutputError
 from hwc.compiler.graph import Binary, MatMul, MultiThreshold, run
 from hwc.compiler.lower import hardware, lower
 from hwc.compiler.map.mapping import Goal, MappingError, map_graph
+from hwc.compiler.system import BundleError
 from hwc.compiler.verification import layer_boundaries, verify_network
 from hwc.hw.units.matvec import MatVec
 from hwc.models import BinaryWeight, BipolarAct, QuantInput, load, quantize_weight, save
@@ -98,6 +100,26 @@ def test_bundle_is_complete_and_says_what_was_simulated(built):
     assert record["accuracy"]["differing_outputs"] == 0
     assert report.verified is not None
     assert report.verified.taps >= 2
+    assert report.verified.shell_frames == 2
+
+
+def test_a_fault_behind_the_bus_leaves_no_bundle(checkpoint, cache, tmp_path, monkeypatch):
+    """The network alone is right; what the driver compares with is not, by one bit."""
+
+    def spoiled(folder, **arguments):
+        write_bundle(folder, **arguments)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        entry = next(e for e in manifest["golden"].values() if e["side"] == "outputs")
+        values = np.load(folder / entry["file"])
+        values[1].flat[-1] ^= 1
+        np.save(folder / entry["file"], values)
+
+    monkeypatch.setattr("hwc.compiler.build.write_bundle", spoiled)
+    options = Options(checkpoint, "pynq-z2", tmp_path / "bundle", work=cache, verify_inputs=2)
+    with pytest.raises(BundleError, match=r"driver on the simulated board: .*frame 1.*expected"):
+        build(options)
+    assert not options.output.exists()
+    build(dataclasses.replace(options, shell_frames=0))  # nobody looked
 
 
 def test_golden_vectors_are_the_networks_answers(built, checkpoint):

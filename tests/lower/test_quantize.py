@@ -250,7 +250,7 @@ def test_scales_of_foreign_networks_take_wide_multipliers_before_255_thresholds(
 
 
 def test_a_clip_that_some_channels_cannot_reach_stays_in_common() -> None:
-    slopes = [Fraction(float(v)) for v in np.float32([0.001, 0.005, 0.02])]
+    slopes = [Fraction(float(np.float32(v))) for v in (0.001, 0.005, 0.02)]
     x = value(slopes, low=[-1], high=[1], lo=-300, hi=300)
     op = quantize(x, vector(Fraction(1, 100)), 0, -128, 127)
     assert isinstance(op, Requant)
