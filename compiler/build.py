@@ -15,7 +15,7 @@ from hwc.boards.board import Board, get
 from hwc.compiler.bitstream import bitstream
 from hwc.compiler.bundle import check_outputs, write_bundle
 from hwc.compiler.files import replaced, sha256
-from hwc.compiler.graph import Graph, run
+from hwc.compiler.graph import Graph, Op, run
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import Lowered, agree, hardware, lower
 from hwc.compiler.map.candidates import interval
@@ -260,9 +260,20 @@ def _layers(mapped: Mapped, synthesized: Synthesized | None) -> list[Layer]:
                 levels=unit.levels(),
                 resources=unit.resources(),
                 synthesized=synthesized and synthesized.units[name].resources(),
+                weights="; ".join(_form(node.op) for node in unit.graph().nodes if _form(node.op)),
             )
         )
     return out
+
+
+def _form(op: Op) -> str:
+    """The form of an op's weights, how many of them count, and the bits they need."""
+    weight = getattr(op, "weight", None)
+    if weight is None:
+        return ""
+    share = np.count_nonzero(weight.dense()) / weight.size
+    form = f"{type(weight).__name__}, {share:.1%} of {weight.size:,} nonzero"
+    return f"{form}, {weight.bits():,} bits"
 
 
 def _warnings(mapped: Mapped, board: Board, options: Options) -> list[str]:

@@ -45,7 +45,8 @@ class Layer:
     levels: int
     resources: Resources
     synthesized: Resources | None = None
-    note: str = ""
+    weights: str = ""
+    """Form and bits of its weights, such as "Sparse, 8.1 % of 235,200 nonzero, 180,231 bits"."""
 
 
 @dataclass(frozen=True)

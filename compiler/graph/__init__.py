@@ -23,6 +23,7 @@ from hwc.compiler.graph.pool import (
 from hwc.compiler.graph.run import run
 from hwc.compiler.graph.select import ArgMax, TopK
 from hwc.compiler.graph.shape import Concat, Reshape
+from hwc.compiler.graph.structured import Codebook, NMSparse, PowerOfTwo, Sparse, recognize
 from hwc.compiler.graph.table import Table
 from hwc.compiler.graph.two_slope import Quantizer, TwoSlope
 from hwc.compiler.graph.types import Type
@@ -33,6 +34,7 @@ __all__ = [
     "Add",
     "ArgMax",
     "Binary",
+    "Codebook",
     "Concat",
     "Conv1d",
     "Conv2d",
@@ -48,12 +50,15 @@ __all__ = [
     "MatMul",
     "MaxPool2d",
     "MultiThreshold",
+    "NMSparse",
     "Node",
     "Op",
+    "PowerOfTwo",
     "Quantizer",
     "Requant",
     "Reshape",
     "Rounding",
+    "Sparse",
     "SumPool2d",
     "Table",
     "Ternary",
@@ -65,5 +70,6 @@ __all__ = [
     "WindowReduce",
     "accumulator_interval",
     "expand",
+    "recognize",
     "run",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hwc.compiler.graph.errors import GraphError
 from hwc.compiler.graph.frozen import IntNd, as_int64, compact, digest
@@ -67,7 +67,7 @@ class Weights(ABC):
         return f"{name}({shape_text(self.shape)}, {self.lo}..{self.hi}, {self.digest[:8]})"
 
 
-class _Elementwise(Weights):
+class Elementwise(Weights):
     """Forms that store each weight on its own; held in the smallest integer dtype."""
 
     def __init__(self, values: ArrayLike) -> None:
@@ -104,20 +104,24 @@ class _Elementwise(Weights):
         target = int_tuple(shape)
         if int(np.prod(target, dtype=np.int64)) != self.size or min(target) < 1:
             raise GraphError(f"{self!r}: cannot be reshaped to {target}; the size must stay")
-        return type(self)(self._stored.reshape(target))
+        return self._again(self._stored.reshape(target))
+
+    def _again(self, values: NDArray[Any]) -> Self:
+        """The same form, of the same options, of other integers."""
+        return type(self)(values)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._stored,)  # pickle alone would drop the read-only flag
 
 
-class Dense(_Elementwise):
+class Dense(Elementwise):
     """Any integers, all stored at the width of the widest (two's complement if one is < 0)."""
 
     def bits(self) -> int:
         return self.size * wire_width(self.lo, self.hi)
 
 
-class Binary(_Elementwise):
+class Binary(Elementwise):
     """-1 and +1: one bit each."""
 
     def __init__(self, values: ArrayLike) -> None:
@@ -128,7 +132,7 @@ class Binary(_Elementwise):
         return self.size
 
 
-class Ternary(_Elementwise):
+class Ternary(Elementwise):
     """-1, 0 and +1: two bits each (sign and non-zero), as a datapath reads them."""
 
     def __init__(self, values: ArrayLike) -> None:

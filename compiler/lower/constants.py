@@ -8,13 +8,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from hwc.compiler.graph import Binary, Dense, Ternary, Weights
 from hwc.compiler.lower.exact import Vector, collapse, common_unit, spread, vector
 from hwc.compiler.lower.value import LowerError
 from hwc.compiler.source import Bipolar, Quant, Source
 from hwc.compiler.source.rounding import round_array, round_exact
 
-__all__ = ["Codes", "codes", "numbers", "weights"]
+__all__ = ["Codes", "codes", "numbers"]
 
 GRID_BITS = 16
 """A weight tensor without a quantizer is taken as it is if its codes on a grid need no more."""
@@ -64,13 +63,6 @@ def numbers(source: Source, name: str) -> Vector:
     quantized = codes(source, name)
     flat = quantized.values.ravel()
     return vector([int(v) for v in flat]) * spread(quantized.scale, flat.size)
-
-
-def weights(values: Ints) -> Weights:
-    """The plainest form that holds the integers: Binary, Ternary or Dense."""
-    if np.isin(values, (-1, 1)).all():
-        return Binary(values)
-    return Ternary(values) if np.isin(values, (-1, 0, 1)).all() else Dense(values)
 
 
 def _float64(tensor: np.ndarray) -> NDArray[np.float64]:

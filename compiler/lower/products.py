@@ -7,10 +7,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from hwc.compiler.graph import Conv1d, Conv2d, GroupedMatMul, MatMul, Reshape, Window
+from hwc.compiler.graph import Conv1d, Conv2d, GroupedMatMul, MatMul, Reshape, Window, recognize
 from hwc.compiler.lower.align import clip_codes, one_scale
 from hwc.compiler.lower.builder import Builder
-from hwc.compiler.lower.constants import Codes, Ints, codes, numbers, weights
+from hwc.compiler.lower.constants import Codes, Ints, codes, numbers
 from hwc.compiler.lower.exact import Vector, collapse, spread, vector
 from hwc.compiler.lower.geometry import plane, sides
 from hwc.compiler.lower.moves import code_of
@@ -33,7 +33,7 @@ def lower_linear(source: Source, build: Builder, node: SourceNode, x: Value) -> 
     if x.order is not None:
         w = np.empty_like(weight.values)
         w[:, x.order] = weight.values
-    name = build.emit(node.name, MatMul(weights(w)), x.node)
+    name = build.emit(node.name, MatMul(recognize(w)), x.node)
     return _result(source, build, node, x, weight, _offset_sums(x, w[:, None, :], 1), name)
 
 
@@ -51,11 +51,11 @@ def lower_conv(source: Source, build: Builder, node: SourceNode, x: Value) -> Va
         name = _filled_conv(build, node.name, op, x, w, fill)
     elif w.ndim == 4:
         strides, dilations = plane(op.stride), plane(op.dilation)
-        conv = Conv2d(weights(w), strides, sides(op.padding), dilations, op.groups)
+        conv = Conv2d(recognize(w), strides, sides(op.padding), dilations, op.groups)
         name = build.emit(node.name, conv, x.node)
     else:
         (stride,), (dilation,), (left, right) = op.stride, op.dilation, op.padding
-        conv = Conv1d(weights(w), stride, (left, right), dilation, op.groups)
+        conv = Conv1d(recognize(w), stride, (left, right), dilation, op.groups)
         name = build.emit(node.name, conv, x.node)
     sums = _offset_sums(x, w.reshape(len(w), -1, w.shape[-1]), op.groups)
     return _result(source, build, node, x, weight, sums, name)
@@ -118,7 +118,7 @@ def _filled_conv(build: Builder, name: str, op: Conv, x: Value, w: Ints, fill: i
     window = Window(kernel, strides, sides(op.padding), dilations, op.groups, fill)
     source = build.helper(name, "window", window, source)
     shape = (op.groups, len(w) // op.groups, kernel[0] * kernel[1], w.shape[-1])
-    product = GroupedMatMul(weights(w.reshape(shape)))
+    product = GroupedMatMul(recognize(w.reshape(len(w), -1)).reshape(shape))
     if not flat:
         return build.emit(name, product, source)
     source = build.helper(name, "flat", product, source)

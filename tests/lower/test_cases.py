@@ -13,14 +13,13 @@ from hwc.compiler.graph import (
     Add,
     Binary,
     Conv2d,
-    Dense,
     GroupedMatMul,
     MatMul,
     MaxPool2d,
     MultiThreshold,
+    PowerOfTwo,
     Requant,
     SumPool2d,
-    Ternary,
     Type,
     Window,
     run,
@@ -405,9 +404,9 @@ def test_bare_tensors_on_a_grid_are_weights(net: Any, check: Check) -> None:
     first, second = (node.op for node in lowered.graph.nodes)
     assert isinstance(first, MatMul)
     assert isinstance(second, MatMul)
-    assert isinstance(first.weight, Dense)
+    assert isinstance(first.weight, PowerOfTwo)
     assert first.weight.dense().tolist() == [[2, -1, 32], [0, 4, 8]]
-    assert isinstance(second.weight, Ternary)
+    assert not second.weight.dense().any()
 
 
 def test_low_rank_layers_may_keep_their_narrow_sums(net: Any, check: Check) -> None:
