@@ -18,11 +18,12 @@ from rich.markup import escape
 
 from hwc.compiler.commands.boards import boards
 from hwc.compiler.commands.build import build
+from hwc.compiler.commands.compress import compress
 from hwc.compiler.commands.doctor import doctor
 from hwc.compiler.commands.train import train
 from hwc.compiler.commands.verify import verify
 
-COMMANDS: tuple[Callable[..., None], ...] = (train, build, verify, boards, doctor)
+COMMANDS: tuple[Callable[..., None], ...] = (train, compress, build, verify, boards, doctor)
 
 INTERRUPTED = 130
 TERMINATED = 143

@@ -1,14 +1,15 @@
 """`model.pt`: a source graph with its tensors, sample inputs and measured accuracy in one file.
 
-A torch archive of plain dicts, lists, strings, numbers and tensors. Loading never runs code from
-the file: the pickle inside may name nothing but tensors, and `weights_only=True` reads it.
+Usually a torch archive of plain dicts, lists, strings, numbers and tensors. Loading never runs code
+from the file: the pickle inside may name nothing but tensors, and `weights_only=True` reads it.
+After compression an entropy-coded file (`hwc.models.coding.small`), which `load` reads too.
 """
 
 import io
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from hwc.compiler.source import Source, SourceError, from_record, to_record
-from hwc.models.archive import CheckpointError, array, check_archive
+from hwc.models.archive import LIMIT, CheckpointError, array, check_archive
 from hwc.models.capture import InputMap, capture
+from hwc.models.coding import small
+from hwc.models.coding.errors import CodingError
 from hwc.models.quantize.snap import snap
 
 FORMAT, VERSION = "hwc", 1
@@ -154,10 +157,15 @@ def write(checkpoint: Checkpoint, path: str | Path) -> None:
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
+    put(path, buffer.getvalue())
+
+
+def put(path: str | Path, data: bytes) -> None:
+    """Write or replace a file in one step; raises CheckpointError."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(buffer.getvalue())
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from None
@@ -179,6 +187,8 @@ def load(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
+    if is_small(path):
+        return read_small(path)
     check_archive(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -202,6 +212,61 @@ def load(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path}: damaged: {type(error).__name__}: {error}") from None
 
 
+def is_small(path: Path) -> bool:
+    """Is it an entropy-coded file (`hwc.models.coding.small`)?"""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(small.MAGIC)) == small.MAGIC
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_small(path: Path) -> Checkpoint:
+    """The checkpoint in an entropy-coded file; raises CheckpointError."""
+    try:
+        if path.stat().st_size > LIMIT:
+            raise CheckpointError(f"larger than {LIMIT} bytes")
+        content = small.decode(path.read_bytes())
+        check_accuracy(content.accuracy)
+        samples = {name: value.astype(np.int64) for name, value in content.samples.items()}
+        for key, value in (("name", content.name), ("data", content.data)):
+            if not isinstance(value, (str, type(None))):
+                raise CheckpointError(f"{key} must be a string, got {type(value).__name__}")
+        return Checkpoint(
+            content.source, samples, content.labels, content.accuracy, content.data, content.name
+        )
+    except (SourceError, CheckpointError, CodingError) as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    except Exception as error:  # a field of an unforeseen kind
+        raise CheckpointError(f"{path}: damaged: {type(error).__name__}: {error}") from None
+
+
+def encode_small(checkpoint: Checkpoint) -> small.Written:
+    """The entropy-coded form of a checkpoint, with the samples that it holds."""
+    content = small.Content(
+        checkpoint.source,
+        checkpoint.samples,
+        checkpoint.labels,
+        checkpoint.accuracy,
+        checkpoint.data,
+        checkpoint.name,
+    )
+    return small.encode(content)
+
+
+def save_small(checkpoint: Checkpoint, path: str | Path, samples: int = 0) -> small.Written:
+    """Write a checkpoint entropy-coded, with its first `samples` samples and labels.
+
+    `load` reads it back to an equal source: every tensor bit for bit, but that negative zeros
+    become zeros. The same checkpoint gives the same bytes.
+    """
+    kept = {name: x[:samples] for name, x in checkpoint.samples.items() if samples}
+    labels = checkpoint.labels[:samples] if checkpoint.labels is not None and kept else None
+    written = encode_small(replace(checkpoint, samples=kept, labels=labels))
+    put(path, written.data)
+    return written
+
+
 def from_content(content: dict[str, Any]) -> Checkpoint:
     """The checkpoint in a loaded dict of the right version."""
     if set(content) != FIELDS:
@@ -217,17 +282,21 @@ def from_content(content: dict[str, Any]) -> Checkpoint:
     for key in ("name", "data"):
         if not isinstance(content[key], (str, type(None))):
             raise CheckpointError(f"{key} must be a string, got {type(content[key]).__name__}")
-    accuracy = content["accuracy"]
+    check_accuracy(content["accuracy"])
+    return Checkpoint(
+        from_record(content["graph"], tensors),
+        samples,
+        None if labels is None else array("labels", labels).astype(np.int64),
+        content["accuracy"],
+        content["data"],
+        content["name"],
+    )
+
+
+def check_accuracy(accuracy: object) -> None:
+    """Raise CheckpointError unless it maps strings to finite numbers."""
     if not isinstance(accuracy, dict) or not all(
         isinstance(k, str) and isinstance(v, float) and math.isfinite(v)
         for k, v in accuracy.items()
     ):
         raise CheckpointError("accuracy must map strings to numbers")
-    return Checkpoint(
-        from_record(content["graph"], tensors),
-        samples,
-        None if labels is None else array("labels", labels).astype(np.int64),
-        accuracy,
-        content["data"],
-        content["name"],
-    )

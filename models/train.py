@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from hwc.compiler.graph.errors import HwcError
 from hwc.models.checkpoint import SAMPLES, Checkpoint, save
 from hwc.models.data import Dataset, load_data
+from hwc.models.loop import descend, steps_of
 from hwc.models.quantize.snap import snap
 from hwc.models.quantize.twin import without_quantizers
-from hwc.models.quantize.weight import clip_weights
 from hwc.models.zoo import Net, net
 
 
@@ -102,27 +102,25 @@ def fit(model: nn.Module, recipe: Net, data: Dataset, seed: int, progress: bool)
     rng = np.random.default_rng(seed)
     if recipe.epochs == 0:
         return settle(model, recipe, data, rng)
-    x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
-    batches = max(len(x) // recipe.batch, 1)
-    steps = recipe.epochs * batches
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    model.train()
+
+    def loss(raw: Tensor, labels: Tensor) -> Tensor:
+        images = shifted(raw, recipe.shift, rng).float() * data.scale
+        return LOSSES[recipe.loss](model(images) * recipe.temperature, labels)
+
     with Progress(disable=not progress, transient=True) as bar:
+        steps = steps_of(len(data.x_train), recipe.epochs, recipe.batch)
         task = bar.add_task(recipe.name, total=steps)
-        for _ in range(recipe.epochs):
-            order = torch.from_numpy(rng.permutation(len(x)))
-            for part in order[: batches * recipe.batch].split(recipe.batch):
-                images = shifted(x[part], recipe.shift, rng).float() * data.scale
-                logits = model(images) * recipe.temperature
-                loss = LOSSES[recipe.loss](logits, y[part])
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                clip_weights(model)
-                schedule.step()
-                bar.advance(task)
-    model.eval()
+        descend(
+            model,
+            optimizer,
+            (torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)),
+            loss,
+            epochs=recipe.epochs,
+            batch=recipe.batch,
+            rng=rng,
+            after_step=lambda step, steps: bar.advance(task),
+        )
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from hwc.hw.layout import Layout
 from hwc.sim.flatten import Conditions
 from hwc.sim.stalls import Stalls
 from hwc.sim.timing import Timer, Timing
-from hwc.sim.verilator import Result, Simulation
+from hwc.sim.verilator import DRAIN, Result, Simulation
 
 __all__ = ["VerificationError", "Verified", "compare", "verify"]
 
@@ -77,6 +77,9 @@ def verify(
     counts |= {name: len(expected[name]) for name in design.outputs}
     timing = timer.run(stalls=stalls, watch=simulation.taps, counts=counts)
     last = max((int(c[-1]) for c in timing.cycles.values() if len(c)), default=0)
+    inner = max(
+        (int(timing.taken[t][-1]) for t in simulation.taps if len(timing.taken[t])), default=0
+    )
     result = simulation.run(
         frames,
         stalls=stalls,
@@ -84,7 +87,8 @@ def verify(
         seed=seed,
         counts=counts,
         # If it is late it is wrong anyway; a little more shows by how much.
-        limit=2 * last + 1000,
+        limit=2 * max(last, inner) + 1000,
+        drain=DRAIN + max(0, inner - last),
     )
     values = compare(simulation, result, expected)
     transfers = _cycles(result, timing)

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "models": (
         {"compiler.graph", "compiler.source"},
-        {"torch", "numpy", "rich", "sklearn", "mlxtend"},
+        {"torch", "numpy", "numba", "rich", "sklearn", "mlxtend"},
     ),
     "compiler": (
         {

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
+from hwc.compiler.graph import TwoSlope
 from hwc.compiler.lower.builder import Builder
 from hwc.compiler.lower.exact import Vector
-from hwc.compiler.lower.multiply import from_breakpoints, quantize
-from hwc.compiler.lower.quantize import bipolar, threshold_breakpoints
+from hwc.compiler.lower.multiply import find_requant, from_breakpoints, quantize
+from hwc.compiler.lower.quantize import bipolar, round_breakpoints, threshold_breakpoints
+from hwc.compiler.lower.steps import Leak
 from hwc.compiler.lower.sums import narrow_sum
-from hwc.compiler.lower.tables import quantize_steps, threshold_steps
+from hwc.compiler.lower.tables import TABLE_BITS, quantize_steps, threshold_steps
 from hwc.compiler.lower.value import Value
 
 __all__ = ["Quantize", "lower_bipolar", "lower_quant", "lower_threshold"]
@@ -32,7 +34,8 @@ class Quantize:
 def lower_quant(build: Builder, name: str, x: Value, to: Quantize) -> str:
     """The node of the codes; that of x itself if they are the same integers."""
     if x.steps:
-        op = quantize_steps(x, to.scale, to.zero, to.lo, to.hi, to.rounding)
+        op = _falling_leak(x, to) if x.type.width > TABLE_BITS else None
+        op = op or quantize_steps(x, to.scale, to.zero, to.lo, to.hi, to.rounding)
     elif (narrow := narrow_sum(build, x, to.scale, to.zero, to.lo, to.hi, to.rounding)) is not None:
         x, points = narrow
         slope, offset = x.slope / to.scale, x.offset / to.scale
@@ -40,6 +43,28 @@ def lower_quant(build: Builder, name: str, x: Value, to: Quantize) -> str:
     else:
         op = quantize(x, to.scale, to.zero, to.lo, to.hi, to.rounding)
     return x.node if op is None else build.emit(name, op, x.node)
+
+
+def _falling_leak(x: Value, to: Quantize) -> TwoSlope | None:
+    """A leaky ReLU that falls below 0 in some channels, of sums too wide for a table, or None.
+
+    For every slope a <= 1, negative ones too, it is max(v, a * v), else min. Rounding keeps the
+    order, so the larger of both lines' codes is the code of the larger line.
+    """
+    if len(x.steps) != 1 or not isinstance(x.steps[0], Leak):
+        return None
+    plain = replace(x, steps=()).settled()
+    if plain.clipped or plain.second is not None:
+        return None
+    slopes = x.steps[0].slope
+    found = []
+    for line in (plain, plain.affine(slopes, np.array([Fraction(0)], object))):
+        points = round_breakpoints(line, to.scale, to.zero, to.lo, to.hi, to.rounding)
+        requant = find_requant(points, line.slope / to.scale, line.offset / to.scale + to.zero)
+        if requant is None or (requant.lo, requant.hi) != (to.lo, to.hi):
+            return None
+        found.append(requant)
+    return TwoSlope(found[0], found[1], tuple(bool(a <= 1) for a in slopes))
 
 
 def lower_bipolar(build: Builder, name: str, x: Value) -> str:

@@ -88,8 +88,17 @@ def test_falling_leak_needs_a_narrow_code(net: Any, check: Check) -> None:
     assert ops(lowered)[-1] is Table
 
 
-def test_falling_leak_of_wide_sums_is_refused(net: Any) -> None:
-    y = net.op(PRelu(), sums(net, top=2000), net.tensor(-0.5))
+@pytest.mark.parametrize("bits", [4, 8])
+def test_falling_leak_of_wide_sums_is_two_lines(net: Any, check: Check, bits: int) -> None:
+    y = net.op(PRelu(), sums(net, top=2000), net.tensor([0.5, -0.5, -1, 1.5]))
+    half = 1 << bits - 1
+    lowered = check(net, net.quant(y, -half, half - 1, 40.0123 / (1 << bits)), batch=40)
+    assert ops(lowered)[-1] is TwoSlope
+
+
+def test_falling_leak_after_a_clip_is_refused(net: Any) -> None:
+    x = net.op(Relu(), sums(net, top=2000))
+    y = net.op(PRelu(), net.op(Affine(), x, net.tensor(1), net.tensor(-1)), net.tensor(-0.5))
     with pytest.raises(LowerError, match=r"rises and falls, .* put a Quant of 8 to 10 bits"):
         net.lower(net.quant(y, -8, 7, 2.0))
 

@@ -1,0 +1,1 @@
+"""Weights of two and three values."""

@@ -1,0 +1,1 @@
+"""Entropy coding, and the small file that hwc reads back exactly."""

@@ -1,0 +1,98 @@
+"""The layers of a network that compression is about, by qualified name."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from hwc.models.compress.errors import CompressError
+from hwc.models.compress.recipe import Recipe, Step
+from hwc.models.quantize.quantizers import bipolar, quant
+from hwc.models.quantize.weight import WeightQuantizer
+
+KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+
+
+def layers_of(model: nn.Module) -> dict[str, nn.Module]:
+    """Every layer with weights that a method may treat, in the order of the modules."""
+    return {name: m for name, m in model.named_modules() if isinstance(m, KINDS)}
+
+
+def matching(patterns: Sequence[str], names: Sequence[str], where: str) -> list[str]:
+    """Names that fit any pattern; a pattern without a match is an error."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise CompressError(
+                f"{where}: no layer is called {pattern!r}; the layers are {', '.join(names)}"
+            )
+    return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
+
+
+def treated(step: Step, number: int, model: nn.Module) -> dict[str, nn.Module]:
+    """The layers that a step treats. CompressError for one that its method cannot."""
+    found = layers_of(model)
+    where = f"step {number} ({step.name})"
+    excepted = matching(step.excepted, list(found), f"{where}: except")
+    chosen = {
+        name: found[name]
+        for name in matching(step.layers, list(found), f"{where}: layers")
+        if name not in excepted
+    }
+    for name, layer in chosen.items():
+        if reason := step.method.refuses(layer):
+            raise CompressError(
+                f"{where}: layer {name!r} ({type(layer).__name__}) {reason}; name it in "
+                f'except = ["{name}"] if it is to stay as it is'
+            )
+    if not chosen:
+        raise CompressError(f"{where}: every layer is excepted")
+    return chosen
+
+
+def check_coverage(recipe: Recipe, model: nn.Module) -> None:
+    """Refuse a recipe that leaves a layer alone without saying so."""
+    names = list(layers_of(model))
+    if not names:
+        raise CompressError("the network has no Linear, Conv1d or Conv2d layer")
+    said = set(matching(recipe.excepted, names, "except"))
+    for number, step in enumerate(recipe.steps, 1):
+        said |= set(matching(step.layers, names, f"step {number} ({step.name}): layers"))
+        said |= set(matching(step.excepted, names, f"step {number} ({step.name}): except"))
+    if left := [name for name in names if name not in said]:
+        raise CompressError(
+            f"no step treats layer {left[0]!r}; add it to a step, or to the recipe's "
+            f'except = ["{left[0]}"] if it is to stay as it is'
+        )
+
+
+class FixedWeight(WeightQuantizer):
+    """A weight that came in quantized, to integers within `limits` or (None) to one of two values:
+    its scale never moves. Layers that a step treats lose it."""
+
+    def __init__(self, limits: tuple[int, int] | None, scale: Tensor):
+        super().__init__()
+        self.limits = limits
+        self.scale = scale
+
+    def observe(self, weight: Tensor) -> None:
+        """Nothing: the scale is given."""
+
+    def quantize(self, weight: Tensor) -> Tensor:
+        if self.limits is None:
+            return bipolar(weight, self.scale)
+        return quant(weight, self.scale, *self.limits)
+
+    def bound(self) -> Tensor:
+        if self.limits is None:
+            return torch.ones_like(self.scale)
+        return (max(map(abs, self.limits)) + 0.5) * self.scale
+
+
+def free(layer: nn.Module) -> None:
+    """Make the values of a weight that came in quantized a plain parameter again."""
+    if parametrize.is_parametrized(layer, "weight"):
+        chain = layer.parametrizations["weight"]  # pyright: ignore
+        if isinstance(chain[0], FixedWeight):
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)

@@ -1,0 +1,29 @@
+"""Every method that a recipe may name."""
+
+from hwc.models.binary import steps as binary
+from hwc.models.compress.method import Method
+from hwc.models.compress.steps import FineTune, Levels, Uniform
+from hwc.models.pruning import steps as pruning
+from hwc.models.sharing import steps as sharing
+
+METHODS: dict[str, type[Method]] = {
+    "biased_decay": pruning.BiasedDecay,
+    "binary": binary.Binary,
+    "finetune": FineTune,
+    "gradual": pruning.Gradual,
+    "hash": sharing.Hash,
+    "kmeans": sharing.KMeans,
+    "levels": Levels,
+    "loss_aware": binary.LossAware,
+    "magnitude": pruning.Magnitude,
+    "n_of_m": pruning.NofM,
+    "obs": pruning.Surgeon,
+    "power_of_two": sharing.PowerOfTwo,
+    "product_quantization": sharing.ProductQuantization,
+    "regularized": pruning.Regularized,
+    "residual_quantization": sharing.ResidualQuantization,
+    "surgery": pruning.Surgery,
+    "ternary": binary.Ternary,
+    "trained_ternary": binary.Trained,
+    "uniform": Uniform,
+}

@@ -1,0 +1,215 @@
+"""What compression reached, layer by layer and as a whole, in the three rates that differ."""
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from hwc.compiler.source import Bipolar, Conv, ConvTranspose, Linear, Quant, Source, SourceNode
+from hwc.models.coding import small
+from hwc.models.coding.tensors import along
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step: accuracies on the validation split before it, after the method but before its
+    fine-tuning, and at its end."""
+
+    method: str
+    layers: tuple[str, ...]
+    before: float
+    before_tuning: float
+    after: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer. `kind` says what its weights are, `bits` is how many a dense index would take,
+    `encoded` bits in the file by what they say, `code` the code of the weight's indices."""
+
+    name: str
+    methods: tuple[str, ...]
+    kind: str
+    bits: int
+    weights: int
+    nonzero: int
+    encoded: Mapping[str, int]
+    code: str
+    macs: int
+    macs_nonzero: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole: `accuracy` on the test part, `validation` on the held-out share of the training
+    part. `nonzero_ratio` is weights over nonzero weights, `encoded_ratio` 32 bits a parameter over
+    the encoded bits of all tensors, `ratio` 4 bytes a parameter over the bytes of the file."""
+
+    layers: tuple[LayerReport, ...]
+    steps: tuple[StepReport, ...]
+    parameters: int
+    nonzero_ratio: float
+    encoded_bits: Mapping[str, int]
+    encoded_ratio: float
+    file_bytes: int
+    ratio: float
+    macs: Mapping[str, int]
+    accuracy: Mapping[str, float]
+    validation: Mapping[str, float]
+    seconds: float
+    tries: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    def table(self) -> Table:
+        """The layers, a row each."""
+        table = Table("layer", "methods", "kind", "nonzero", "of", "code", "bytes", "MACs left")
+        for layer in self.layers:
+            table.add_row(
+                layer.name,
+                ", ".join(layer.methods) or "-",
+                layer.kind,
+                f"{layer.nonzero:,}",
+                f"{layer.weights:,}",
+                layer.code,
+                f"{sum(layer.encoded.values()) / 8:,.0f}",
+                f"{layer.macs_nonzero:,}",
+            )
+        return table
+
+    def summary(self) -> str:
+        """Steps and totals, a line each."""
+        lines = [
+            f"{step.method}: validation accuracy {step.before:.2%} -> {step.before_tuning:.2%} "
+            f"-> {step.after:.2%} fine-tuned, {step.seconds:.0f} s"
+            for step in self.steps
+        ]
+        lines.append(
+            f"{self.file_bytes:,} bytes: {self.ratio:.1f}x against {self.parameters:,} float32 "
+            f"(nonzeros {self.nonzero_ratio:.1f}x, encoded bits {self.encoded_ratio:.1f}x)"
+        )
+        test = self.accuracy
+        lines.append(f"test accuracy {test['fake_quant']:.2%}, float {test['float']:.2%}")
+        return "\n".join(lines)
+
+
+def report_of(
+    source: Source,
+    written: small.Written,
+    steps: tuple[StepReport, ...],
+    names: Sequence[str],
+    parameters: int,
+    validation: Mapping[str, float],
+    test: Mapping[str, float],
+    seconds: float,
+) -> Report:
+    """Measure a source and its file; `names` are the layers of the module."""
+    layers = []
+    for node in source.nodes:
+        if isinstance(node.op, (Linear, Conv, ConvTranspose)):
+            layers.append(layer_report(source, written, node, steps, names))
+    bits: Counter[str] = Counter(overhead=8 * written.overhead)
+    inside = Counter[str]()
+    for layer in layers:
+        inside += Counter(layer.encoded)
+    total = sum(p.parts.total() for p in written.tensors.values())
+    bits += inside
+    bits["other tensors"] = total - inside.total()
+    weights, nonzero = sum(x.weights for x in layers), sum(x.nonzero for x in layers)
+    macs: Counter[str] = Counter()
+    for layer in layers:
+        macs[layer.kind] += layer.macs_nonzero
+    size = len(written.data)
+    return Report(
+        tuple(layers), steps, parameters,
+        round(weights / max(nonzero, 1), 2),
+        dict(bits), round(32 * parameters / total, 2),
+        size, round(4 * parameters / size, 2),
+        dict(macs), dict(test), dict(validation), seconds,
+    )  # fmt: skip
+
+
+def layer_report(
+    source: Source,
+    written: small.Written,
+    node: SourceNode,
+    steps: tuple[StepReport, ...],
+    names: Sequence[str],
+) -> LayerReport:
+    """One layer of the source."""
+    by_name = {n.name: n for n in source.nodes}
+    quantizer = by_name.get(node.args[1])
+    tensor = node.args[1] if quantizer is None else quantizer.args[0]
+    codes = None if quantizer is None else integer_codes(source, quantizer)
+    values = source.tensors[tensor] if codes is None else codes
+    encoded = {"indices": 0, "codebook": 0, "table": 0, "scales": 0, "biases": 0, "header": 0}
+    packed = written.tensors[tensor]
+    for part, bits in packed.parts.items():
+        encoded[part] += bits
+    if quantizer is not None:
+        encoded["scales"] = written.tensors[quantizer.args[1]].parts.total()
+    if len(node.args) > 2 and node.args[2] in written.tensors:
+        encoded["biases"] = written.tensors[node.args[2]].parts.total()
+    places = prod(source.shapes[node.name][1:])
+    nonzero = int(np.count_nonzero(values))
+    kind, bits = kind_of(codes)
+    module = next((n for n in names if named_like(node, tensor, n)), node.name)
+    return LayerReport(
+        module,
+        tuple(step.method for step in steps if module in step.layers),
+        kind,
+        bits,
+        values.size,
+        nonzero,
+        encoded,
+        packed.code,
+        values.size * places,
+        nonzero * places,
+    )
+
+
+def named_like(node: SourceNode, tensor: str, module: str) -> bool:
+    """Is this the node of that module? By its weight, or (behind a mask) by the node's name."""
+    flat = re.sub(r"\W", "_", module)
+    return tensor == f"{module}.weight" or node.name in (
+        flat,
+        f"{type(node.op).__name__.lower()}_{flat}",
+    )
+
+
+def integer_codes(source: Source, quantizer: SourceNode) -> np.ndarray:
+    """The integers that a quantizer makes of a tensor."""
+    value, scale = (source.tensors[name].astype(np.float64) for name in quantizer.args)
+    if isinstance(quantizer.op, Bipolar):
+        return np.where(value >= 0, 1, -1)
+    assert isinstance(quantizer.op, Quant)
+    axis = -1 if quantizer.op.axis is None else quantizer.op.axis
+    step = along(scale, value.ndim, axis)
+    return np.clip(np.rint(value / step), quantizer.op.lo, quantizer.op.hi).astype(np.int64)
+
+
+def kind_of(codes: np.ndarray | None) -> tuple[str, int]:
+    """What integers these are, and bits of a dense index of them."""
+    if codes is None:
+        return "float", 32
+    values = np.unique(codes)
+    bits = max(1, (len(values) - 1).bit_length())
+    magnitudes = np.abs(values[values != 0])
+    sizes = set(magnitudes.tolist())
+    if len(sizes) <= 1:
+        return ("binary" if (values != 0).all() else "ternary"), bits
+    most = int(magnitudes.max())
+    if len(values) < min(2 * most, 32) and all(m & (m - 1) == 0 for m in sizes):
+        return "power of two", bits
+    if len(values) <= 32 and len(values) < 2 * most:
+        return f"codebook of {len(values)}", bits
+    return f"int{most.bit_length() + 1}", most.bit_length() + 1

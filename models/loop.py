@@ -1,0 +1,56 @@
+"""The plain training loop that everything here trains with: cosine schedule, seeded batches."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hwc.models.quantize.weight import clip_weights
+
+Hook = Callable[[int, int], None]  # (step, steps)
+
+
+def steps_of(samples: int, epochs: int, batch: int) -> int:
+    """Updates of a training: every batch is full, but for a data set smaller than one."""
+    return epochs * max(samples // batch, 1)
+
+
+def descend(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: tuple[Tensor, Tensor],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    *,
+    epochs: int,
+    batch: int,
+    rng: np.random.Generator,
+    before_step: Hook | None = None,
+    after_step: Hook | None = None,
+) -> None:
+    """Train `model` in place and leave it in evaluation mode.
+
+    `data` are raw images and labels, of which `loss` gets a batch in an order drawn from `rng`;
+    the learning rate falls from the optimizer's to 0 along a cosine. `before_step(step, steps)`
+    runs between backward and update, `after_step` behind update and `clip_weights`.
+    """
+    x, y = data
+    steps = steps_of(len(x), epochs, batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
+    step = 0
+    model.train()
+    for _ in range(epochs):
+        order = torch.from_numpy(rng.permutation(len(x)))
+        for part in order[: steps // epochs * batch].split(batch):
+            value = loss(x[part], y[part])
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            if before_step is not None:
+                before_step(step, steps)
+            optimizer.step()
+            clip_weights(model)
+            if after_step is not None:
+                after_step(step, steps)
+            schedule.step()
+            step += 1
+    model.eval()

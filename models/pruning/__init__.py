@@ -1,0 +1,1 @@
+"""Pruning: weights, N:M groups and units that a network can do without."""

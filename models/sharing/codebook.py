@@ -1,0 +1,79 @@
+"""Scalar codebooks: every weight is one of k values (Gong et al. 2014, arXiv 1412.6115; Han et al.
+2016, arXiv 1510.00149)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from hwc.models.pruning.mask import latent_of
+from hwc.models.sharing.entropy import constrained
+from hwc.models.sharing.indirect import Indirect, SharingError, replace_weight, zeros_of
+from hwc.models.sharing.kmeans import lloyd, spread_evenly
+
+__all__ = ["Codebook", "share", "share_constrained"]
+
+Find = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
+"""(weights that are left, their importance) -> (values, which of them each weight has)"""
+
+
+class Codebook(Indirect):
+    """`values[indices]`, and 0 where the index is `len(values)`.
+
+    The gradient of a value is the sum of those of the weights that share it. Pruned weights stay 0
+    and belong to none.
+    """
+
+    indices: Tensor
+
+    def __init__(self, values: Tensor, indices: Tensor, bits: int = 8):
+        super().__init__(values, bits)
+        self.values = nn.Parameter(values.clone())
+        self.register_buffer("indices", indices)
+
+    def dense(self) -> Tensor:
+        return torch.cat([self.values, self.values.new_zeros(1)])[self.indices]
+
+
+def share(layer: nn.Module, k: int, weights: Tensor | None = None, bits: int = 8) -> Codebook:
+    """Let the layer's weights (those that are not pruned) share k values, found by k-means from an
+    even start. `weights`, of the weight's shape, are how much each one's error counts."""
+
+    def found(kept: Tensor, importance: Tensor | None) -> tuple[Tensor, Tensor]:
+        return lloyd(kept, spread_evenly(kept, k), importance)
+
+    return _shared(layer, k, weights, bits, found)
+
+
+def share_constrained(
+    layer: nn.Module, k: int, rate: float, weights: Tensor | None = None, bits: int = 8
+) -> Codebook:
+    """The same with entropy-constrained quantization: `rate`, in units of the mean weighted square
+    of the layer's weights, is what a bit costs. Of k values some may stay without a weight."""
+
+    def found(kept: Tensor, importance: Tensor | None) -> tuple[Tensor, Tensor]:
+        h = torch.ones_like(kept) if importance is None else importance
+        unit = float((h * kept.square()).mean())
+        values, z = constrained(kept, spread_evenly(kept, k), rate * unit, h)
+        used, indices = torch.unique(z, return_inverse=True)
+        return values[used], indices
+
+    return _shared(layer, k, weights, bits, found)
+
+
+def _shared(layer: nn.Module, k: int, weights: Tensor | None, bits: int, found: Find) -> Codebook:
+    """The layer with a codebook of at most k values that `found` chooses, if it has more."""
+    pruned, weight = zeros_of(layer), layer.weight.detach()  # pyright: ignore
+    kept = weight[~pruned]
+    if kept.numel() == 0:
+        raise SharingError(f"{type(layer).__name__}: all weights are pruned")
+    few = torch.unique(kept)
+    if len(few) <= k:
+        values, indices = few, torch.searchsorted(few, kept)
+    else:
+        values, indices = found(kept, None if weights is None else weights[~pruned])
+    places = torch.full(latent_of(layer).shape, len(values))
+    places[~pruned] = indices
+    made = Codebook(values, places, bits)
+    replace_weight(layer, made)
+    return made

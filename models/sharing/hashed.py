@@ -1,0 +1,64 @@
+"""HashedNets (Chen et al. 2015, arXiv 1504.04788): a hash decides which weights are one.
+
+The hash is 32-bit integer arithmetic that a circuit does as well: two rounds of multiply and
+xor-shift on the number of the weight. Nothing has to be stored but the shared values.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hwc.models.pruning.mask import latent_of
+from hwc.models.sharing.indirect import Indirect, SharingError, replace_weight
+
+__all__ = ["Hashed", "hash32", "share_by_hash"]
+
+
+def hash32(numbers: NDArray[np.integer], seed: int) -> NDArray[np.uint32]:
+    """A 32-bit hash of non-negative integers below 2**32, each on its own."""
+    x = numbers.astype(np.uint64) ^ np.uint64(seed & 0xFFFFFFFF)
+    low = np.uint64(0xFFFFFFFF)
+    for factor, shift in ((0x7FEB352D, 15), (0x846CA68B, 16)):
+        x ^= x >> np.uint64(16)
+        x = (x * np.uint64(factor)) & low
+        x ^= x >> np.uint64(shift)
+    return x.astype(np.uint32)
+
+
+class Hashed(Indirect):
+    """Weight number i (row-major) is `+-values[(h >> 1) * k >> 31]`, negative if h is odd, with h =
+    hash32(i, seed)."""
+
+    places: Tensor
+    signs: Tensor
+
+    def __init__(self, values: Tensor, shape: torch.Size, seed: int, bits: int = 8):
+        super().__init__(values, bits)
+        self.values, self.shape, self.seed = nn.Parameter(values.clone()), shape, seed
+        h = hash32(np.arange(shape.numel()), seed).astype(np.int64)
+        places = ((h >> 1) * len(values)) >> 31
+        self.register_buffer("places", torch.from_numpy(places).reshape(shape))
+        signs = torch.from_numpy(1 - 2 * (h & 1)).reshape(shape)
+        self.register_buffer("signs", signs.to(values.dtype))
+
+    def dense(self) -> Tensor:
+        return self.values[self.places] * self.signs
+
+
+def share_by_hash(layer: nn.Module, ratio: float, seed: int, bits: int = 8) -> Hashed:
+    """Let the layer's weights share one value for every `ratio` of them; each value starts as the
+    least-squares one, the mean of its weights with their signs."""
+    weight = layer.weight.detach()  # pyright: ignore
+    k = round(weight.numel() / ratio)
+    if not ratio >= 1 or k < 1:
+        raise SharingError(f"ratio must be 1..{weight.numel()}, got {ratio}")
+    made = Hashed(weight.new_ones(k), latent_of(layer).shape, seed, bits)
+    flat, places = (weight * made.signs).flatten(), made.places.flatten()
+    counts = torch.bincount(places, minlength=k).clamp(min=1)
+    values = torch.zeros(k, dtype=weight.dtype).index_add_(0, places, flat) / counts
+    # Averages are small: as large as the weights were, so that signals keep their size.
+    values = values * (flat.square().mean() / values.square().mean().clamp(min=1e-20)).sqrt()
+    made = Hashed(values, latent_of(layer).shape, seed, bits)
+    replace_weight(layer, made)
+    return made

@@ -1,0 +1,164 @@
+"""Weight sharing as steps of a recipe."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from hwc.models.compress.method import Method, Work
+from hwc.models.pruning.mask import mask_of
+from hwc.models.quantize.power_of_two import PowerOfTwoWeight
+from hwc.models.quantize.weight import quantize_weight
+from hwc.models.sharing.codebook import share, share_constrained
+from hwc.models.sharing.curvature import fisher
+from hwc.models.sharing.hashed import share_by_hash
+from hwc.models.sharing.vectors import share_pieces, share_rows
+
+__all__ = ["Hash", "KMeans", "PowerOfTwo", "ProductQuantization", "ResidualQuantization"]
+
+
+@dataclass(frozen=True)
+class _Sharing(Method):
+    """What methods of sharing have in common: they come after masks and before nothing else."""
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        if not parametrize.is_parametrized(layer, "weight"):
+            return None
+        chain = layer.parametrizations["weight"]  # pyright: ignore
+        if mask_of(layer) is None or len(chain) > 1:
+            return "is quantized already; a step that shares comes before one that quantizes"
+        return None
+
+
+@dataclass(frozen=True)
+class KMeans(_Sharing):
+    """k values for the weights of every layer, and training of these values.
+
+    With `hessian` an error counts as much as the loss bends (Choi et al. 2017); with `rate` above 0
+    the values and who has which are those of least error + rate * bits of an ideal code (ECSQ), the
+    error in units of the layer's mean square weight.
+    """
+
+    k: int = 16
+    bits: int = 8
+    hessian: bool = False
+    rate: float = 0.0
+    epochs: int = 10
+    lr: float = 2e-4
+
+    strength: ClassVar = ("k", 64, 2)
+
+    def apply(self, work: Work) -> None:
+        for name, layer in work.layers.items():
+            importance = fisher(work, name) if self.hessian else None
+            if self.rate > 0:
+                share_constrained(layer, self.k, self.rate, importance, self.bits)
+            else:
+                share(layer, self.k, importance, self.bits)
+        work.train(self.epochs, self.lr)
+
+
+@dataclass(frozen=True)
+class ProductQuantization(_Sharing):
+    """Rows in pieces of `length` weights, each one of `k` words of its place, and training of the
+    words."""
+
+    length: int = 4
+    k: int = 32
+    bits: int = 8
+    epochs: int = 10
+    lr: float = 2e-4
+
+    strength: ClassVar = ("k", 64, 4)
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        if mask_of(layer) is not None:
+            return "is pruned, and words of whole pieces do not keep zeros"
+        row = layer.weight[0].numel()  # pyright: ignore
+        if row % self.length:
+            return f"has rows of {row} weights, which {self.length} does not divide"
+        return super().refuses(layer)
+
+    def apply(self, work: Work) -> None:
+        def made(layer: nn.Module, generator: torch.Generator) -> None:
+            pieces = layer.weight[0].numel() // self.length  # pyright: ignore
+            share_pieces(layer, pieces, self.k, generator, self.bits)
+
+        _by_words(work, made, self.epochs, self.lr)
+
+
+@dataclass(frozen=True)
+class ResidualQuantization(_Sharing):
+    """Rows as sums of `stages` words, each one of `k`, and training of the words."""
+
+    stages: int = 4
+    k: int = 32
+    bits: int = 8
+    epochs: int = 10
+    lr: float = 2e-4
+
+    strength: ClassVar = ("k", 64, 4)
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        if mask_of(layer) is not None:
+            return "is pruned, and sums of words do not keep zeros"
+        return super().refuses(layer)
+
+    def apply(self, work: Work) -> None:
+        def made(layer: nn.Module, generator: torch.Generator) -> None:
+            share_rows(layer, self.stages, self.k, generator, self.bits)
+
+        _by_words(work, made, self.epochs, self.lr)
+
+
+def _by_words(
+    work: Work, made: Callable[[nn.Module, torch.Generator], None], epochs: int, lr: float
+) -> None:
+    generator = work.generator()
+    for layer in work.layers.values():
+        made(layer, generator)
+    work.train(epochs, lr)
+
+
+@dataclass(frozen=True)
+class Hash(_Sharing):
+    """HashedNets: one value for `ratio` weights, chosen by a hash, and long training of them."""
+
+    ratio: float = 8.0
+    bits: int = 8
+    epochs: int = 40
+    lr: float = 1e-3
+
+    strength: ClassVar = ("ratio", 2.0, 64.0)
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        if mask_of(layer) is not None:
+            return "is pruned, and a hash does not keep zeros"
+        return super().refuses(layer)
+
+    def apply(self, work: Work) -> None:
+        for number, layer in enumerate(work.layers.values()):
+            share_by_hash(layer, self.ratio, work.seed + number, self.bits)
+        work.train(self.epochs, self.lr)
+
+
+@dataclass(frozen=True)
+class PowerOfTwo(_Sharing):
+    """0 and +-2**e times a scale, nearest in `space`, while training."""
+
+    bits: int = 4
+    per_channel: bool = False
+    space: Literal["value", "log"] = "value"
+    epochs: int = 10
+    lr: float = 5e-4
+
+    strength: ClassVar = ("bits", 4, 2)
+
+    def apply(self, work: Work) -> None:
+        for layer in work.layers.values():
+            quantizer = PowerOfTwoWeight(self.bits, self.per_channel, self.space == "log")
+            quantize_weight(layer, quantizer)
+        work.train(self.epochs, self.lr)

@@ -1,0 +1,210 @@
+"""`compress`: the run, its file, its report, resuming."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hwc.compiler.source import Quant, evaluate
+from hwc.models import load
+from hwc.models.compress import CompressError, compress, parse
+from hwc.models.compress.driver import round_biases, split
+from hwc.models.data import Dataset
+from tests.models.compress.conftest import mlp
+
+RECIPE = parse(
+    """
+    validation = 0.2
+    [train]
+    distill = 0.3
+    [[step]]
+    method = "gradual"
+    density = 0.3
+    epochs = 4
+    lr = 5e-3
+    [[step]]
+    method = "levels"
+    epochs = 3
+    lr = 5e-3
+    """
+)
+
+
+@pytest.fixture(scope="module")
+def made(trained, digits):
+    return compress(trained, RECIPE, digits, progress=False, name="small")
+
+
+def test_what_comes_out_is_what_was_asked(made):
+    first, second = made.report.layers
+    assert (first.name, second.name) == ("fc1", "fc2")
+    assert first.methods == ("gradual", "levels")
+    assert (first.kind, first.bits) == ("ternary", 2)
+    assert first.nonzero == round(0.3 * 64 * 24)
+    quants = [n.op for n in made.checkpoint.source.nodes if isinstance(n.op, Quant)]
+    assert [(q.lo, q.hi) for q in quants] == [(-1, 1), (0, 255), (-1, 1)]
+    assert made.report.accuracy["fake_quant"] > 0.8
+
+
+def test_file_reads_back_and_computes_the_same(made, digits, tmp_path):
+    written = made.save(tmp_path / "small.pt")
+    read = load(tmp_path / "small.pt")
+    assert read.source == made.checkpoint.source
+    assert len(written.data) == made.report.file_bytes == (tmp_path / "small.pt").stat().st_size
+    x = digits.x_test[:50]
+    expected = made.model.double()(torch.from_numpy(x).double() * digits.scale)
+    name = read.source.inputs[0].name
+    got = evaluate(read.source, {name: x.astype(np.int64)})[read.source.outputs[0]]
+    np.testing.assert_array_equal(got, expected.detach().numpy())
+
+
+def test_report_adds_up(made):
+    report = made.report
+    assert sum(report.encoded_bits.values()) == 8 * report.file_bytes
+    assert report.ratio == round(4 * report.parameters / report.file_bytes, 2)
+    assert report.parameters == 64 * 24 + 24 + 24 * 10 + 10
+    assert report.macs == {"ternary": sum(x.nonzero for x in report.layers)}
+    weights = sum(x.weights for x in report.layers)
+    assert report.nonzero_ratio == round(weights / sum(x.nonzero for x in report.layers), 2)
+    for layer in report.layers:
+        assert layer.encoded["indices"] > 0
+        assert layer.encoded["scales"] > 0
+        assert layer.encoded["biases"] > 0
+    gradual, levels = report.steps
+    assert gradual.after == levels.before
+    assert levels.before_tuning <= levels.after
+    assert json.loads(report.to_json())["layers"][0]["name"] == "fc1"
+    assert report.table().row_count == 2
+    assert "test accuracy" in report.summary()
+
+
+def test_the_same_again_gives_the_same_bytes(made, trained, digits, tmp_path):
+    again = compress(trained, RECIPE, digits, progress=False, name="small")
+    assert again.save(tmp_path / "a").data == made.save(tmp_path / "b").data
+
+
+def test_model_and_test_part_are_left_alone(made, trained, digits):
+    before = {k: v.clone() for k, v in trained.state_dict().items()}
+    rng = np.random.default_rng(0)
+    other = dataclasses.replace(digits, y_test=rng.permutation(digits.y_test))
+    again = compress(trained, RECIPE, other, progress=False, name="small")
+    assert again.checkpoint.source == made.checkpoint.source
+    assert again.report.accuracy != made.report.accuracy
+    assert all(torch.equal(v, before[k]) for k, v in trained.state_dict().items())
+
+
+def test_resume_finds_finished_steps(made, trained, digits, tmp_path):
+    short = dataclasses.replace(RECIPE, steps=RECIPE.steps[:1])
+    compress(trained, short, digits, progress=False, resume=tmp_path)
+    assert len(list(tmp_path.glob("step1-*.pt"))) == 1
+    calls = []
+
+    def count(model: nn.Module) -> float:
+        calls.append(model)
+        return 0.5
+
+    first = compress(trained, RECIPE, digits, progress=False, resume=tmp_path, name="small")
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+    assert first.checkpoint.source == made.checkpoint.source
+    second = compress(trained, RECIPE, digits, count, progress=False, resume=tmp_path)
+    assert second.checkpoint.source == made.checkpoint.source
+    assert all(model.training is False for model in calls)
+    # Neither step trained: its fine-tuning alone would take longer than this.
+    other = compress(trained, RECIPE, digits, progress=False, resume=tmp_path, name="small")
+    assert other.report.steps[0].before_tuning == made.report.steps[0].before_tuning
+
+
+def test_resume_ignores_what_belongs_to_something_else(trained, digits, tmp_path):
+    compress(trained, RECIPE, digits, progress=False, resume=tmp_path)
+    other = dataclasses.replace(RECIPE, seed=1)
+    compress(trained, other, digits, progress=False, resume=tmp_path)
+    assert len(list(tmp_path.glob("*.pt"))) == 4
+    for path in tmp_path.glob("*.pt"):
+        path.write_bytes(b"damaged")
+    made = compress(trained, RECIPE, digits, progress=False, resume=tmp_path)
+    assert made.report.layers[0].kind == "ternary"
+
+
+def test_split_is_stratified_and_leaves_the_test_part_out(digits):
+    part = split(digits, RECIPE)
+    assert len(part.x_train) + len(part.x_test) == len(digits.x_train)
+    for label in range(10):
+        held, all_ = (part.y_test == label).sum(), (digits.y_train == label).sum()
+        assert abs(held - 0.2 * all_) <= 0.5
+    whole = split(digits, dataclasses.replace(RECIPE, validation=0.0))
+    assert whole.x_test is digits.x_train
+    tiny = Dataset("tiny", digits.x_train[:5], digits.y_train[:5], digits.x_test, digits.y_test)
+    with pytest.raises(CompressError, match=r"validation = 0\.2 leaves no image"):
+        split(tiny, RECIPE)
+
+
+def test_biases_become_short_multiples(trained, digits):
+    torch.manual_seed(1)
+    model = mlp(digits)
+    with torch.no_grad():
+        model.fc2.bias.zero_()
+    before = model.fc1.bias.detach().clone()
+    round_biases(model, 5)
+    after = model.fc1.bias.detach()
+    step = 2.0**-3
+    codes = after / step
+    while not torch.equal(codes, codes.round()):  # the grid: a power of two
+        step *= 0.5
+        codes = after / step
+    while torch.equal(after / (2 * step), (after / (2 * step)).round()):
+        step *= 2
+        codes = after / step
+    assert 8 <= codes.abs().max() <= 15
+    assert (after - before).abs().max() <= step / 2 + 1e-6
+    assert not model.fc2.bias.any()
+
+
+def test_a_network_that_does_not_fit(digits):
+    with pytest.raises(CompressError, match="does not take images of"):
+        compress(nn.Sequential(nn.Flatten(), nn.Linear(5, 10)), one(), digits, progress=False)
+    with pytest.raises(CompressError, match="at least 10 classes for digits"):
+        compress(nn.Sequential(nn.Flatten(), nn.Linear(64, 9)), one(), digits, progress=False)
+    with pytest.raises(CompressError, match="no Linear, Conv1d or Conv2d"):
+        compress(nn.Flatten(), one(), digits, progress=False)
+
+
+def one():
+    return parse('[[step]]\nmethod = "uniform"')
+
+
+def test_eval_fn_takes_the_place_of_accuracy(trained, digits):
+    made = compress(trained, one(), digits, lambda model: 0.25, progress=False)
+    assert made.report.validation == {"float": 0.25, "compressed": 0.25}
+
+
+def test_max_drop_finds_the_smallest(trained, digits):
+    recipe = parse('validation = 0.3\n[[step]]\nmethod = "uniform"')
+    made = compress(trained, recipe, digits, max_drop=0.02, progress=False)
+    report = made.report
+    assert report.validation["float"] - report.validation["compressed"] <= 0.02
+    fitting = [t["file_bytes"] for t in report.tries if t["fits"]]
+    assert report.file_bytes == min(fitting)
+    assert len(report.tries) > 2
+    assert any(not t["fits"] for t in report.tries) or report.tries[1]["fits"]
+    mild = compress(trained, recipe, digits, progress=False)
+    assert report.file_bytes < mild.report.file_bytes
+
+
+def test_max_drop_that_cannot_be_met(trained, digits):
+    recipe = parse('[[step]]\nmethod = "uniform"')
+    worse = iter([0.9, 0.9, 0.9, 0.5])
+
+    def falling(model: nn.Module) -> float:
+        return 0.9 if not hasattr(model.fc1, "parametrizations") else next(worse, 0.5) - 0.2
+
+    with pytest.raises(CompressError, match="even at the mildest strength validation accuracy"):
+        compress(trained, recipe, digits, falling, max_drop=0.01, progress=False)
+    tune = parse('[[step]]\nmethod = "finetune"')
+    with pytest.raises(CompressError, match="none of finetune"):
+        compress(trained, tune, digits, max_drop=0.01, progress=False)
+    none = dataclasses.replace(recipe, validation=0.0)
+    with pytest.raises(CompressError, match="needs a validation split"):
+        compress(trained, none, digits, max_drop=0.01, progress=False)

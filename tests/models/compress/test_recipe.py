@@ -1,0 +1,147 @@
+"""Recipes: what is read, and that nothing is ignored."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+from torch import nn
+
+from hwc.models.compress.errors import CompressError
+from hwc.models.compress.layers import check_coverage, treated
+from hwc.models.compress.method import Method, Work
+from hwc.models.compress.recipe import Activations, Biases, Recipe, load_recipe, parse
+
+
+@dataclass(frozen=True)
+class Fake(Method):
+    bits: int = 4
+    rate: float = 0.5
+    shares: tuple[float, ...] = ()
+    form: Literal["a", "b"] = "a"
+    start: float | None = None
+    on: bool = False
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        return "needs a Linear" if not isinstance(layer, nn.Linear) else None
+
+    def apply(self, work: Work) -> None:
+        pass
+
+
+METHODS = {"fake": Fake}
+NET = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 4), nn.Linear(4, 2))
+
+
+def read(text: str) -> Recipe:
+    return parse(text, METHODS)
+
+
+def test_everything_a_recipe_can_say():
+    recipe = read(
+        """
+        seed = 3
+        validation = 0
+        except = ["0"]
+        activations = false
+        [start]
+        epochs = 2
+        [train]
+        distill = 1
+        [biases]
+        bits = 6
+        [[step]]
+        method = "fake"
+        layers = ["2"]
+        except = ["3"]
+        shares = [1, 0.5]
+        form = "b"
+        start = 2
+        [[step]]
+        method = "fake"
+        """
+    )
+    assert (recipe.seed, recipe.validation, recipe.excepted) == (3, 0.0, ("0",))
+    assert (recipe.activations, recipe.biases) == (None, Biases(6))
+    assert (recipe.start.epochs, recipe.train.distill) == (2, 1.0)
+    first, second = recipe.steps
+    assert (first.layers, first.excepted) == (("2",), ("3",))
+    assert first.method == Fake(shares=(1.0, 0.5), form="b", start=2.0)
+    assert second.method == Fake()
+    assert recipe.train.shift == 0
+    assert read('[[step]]\nmethod = "fake"').activations == Activations(8)
+
+
+STEP = '[[step]]\nmethod = "fake"\n'
+WRONG = {
+    "seeds = 1\n" + STEP: r"recipe: unknown key 'seeds'; known are seed, validation, except, start",
+    "[train]\nepochs = 1\n" + STEP: r"\[train\]: unknown key 'epochs'; known are batch, shift",
+    STEP + "bit = 1": r"step 1 \(fake\): unknown key 'bit'; known are bits, rate, .*layers, except",
+    '[[step]]\nmethod = "f"': r"step 1: no method 'f'; the methods are fake",
+    "[[step]]": "step 1: no method None",
+    "seed = 1": r"at least one \[\[step\]\]",
+    STEP + 'bits = "4"': r"step 1 \(fake\): bits: must be int, got '4'",
+    STEP + "bits = 4.0": "bits: must be int, got 4.0",
+    STEP + "bits = true": "bits: must be int, got True",
+    STEP + "on = 1": "on: must be bool, got 1",
+    STEP + "shares = 0.5": "shares: must be .*float.*, got 0.5",
+    STEP + 'form = "c"': "form: must be .*'a', 'b'.*, got 'c'",
+    STEP + 'layers = "fc"': "layers: must be .*str.*, got 'fc'",
+    "[step]\nmethod = 'fake'": r"steps are written \[\[step\]\]",
+    "validation = 1.0\n" + STEP: "validation must be a share 0..1, got 1.0",
+    "[train]\ndistill = 2\n" + STEP: "distill must be a share 0..1, got 2",
+    "[activations]\nbits = 17\n" + STEP: "bits must be 1..16, got 17",
+    "train = 3\n" + STEP: r"\[train\]: must be a table, got 3",
+    "seed = ": "not TOML",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_mistakes_are_named(text):
+    with pytest.raises(CompressError, match=WRONG[text]):
+        read(text)
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(CompressError, match=r"x\.toml: cannot be read: No such file"):
+        load_recipe(tmp_path / "x.toml")
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(CompressError, match="not a text file"):
+        load_recipe(tmp_path / "x.toml")
+    (tmp_path / "x.toml").write_text("sed = 1")
+    with pytest.raises(CompressError, match=r"x\.toml: recipe: unknown key 'sed'"):
+        load_recipe(tmp_path / "x.toml")
+
+
+def test_a_layer_that_cannot_be_treated_is_an_error_or_a_named_exception():
+    (step,) = read(STEP).steps
+    with pytest.raises(
+        CompressError,
+        match=r"step 1 \(fake\): layer '0' \(Conv2d\) needs a Linear; .*except = \[\"0\"\]",
+    ):
+        treated(step, 1, NET)
+    (step,) = read(STEP + 'except = ["0"]').steps
+    assert list(treated(step, 1, NET)) == ["2", "3"]
+
+
+def test_a_layer_that_no_step_names_is_an_error():
+    with pytest.raises(CompressError, match="no step treats layer '0'"):
+        check_coverage(read(STEP + 'layers = ["2", "3"]'), NET)
+    check_coverage(read('except = ["0"]\n' + STEP + 'layers = ["2", "3"]'), NET)
+
+
+def test_patterns_that_match_nothing():
+    with pytest.raises(CompressError, match="no layer is called 'fc'; the layers are 0, 2, 3"):
+        check_coverage(read(STEP + 'layers = ["fc"]'), NET)
+    (step,) = read(STEP + 'except = ["*"]').steps
+    with pytest.raises(CompressError, match="every layer is excepted"):
+        treated(step, 1, NET)
+
+
+def test_recipes_of_the_benchmark_are_legal():
+    from pathlib import Path
+
+    folder = Path(__file__).parents[3] / "benchmarks" / "recipes"
+    paths = sorted(folder.glob("*.toml"))
+    assert paths
+    for path in paths:
+        assert load_recipe(path).steps
