@@ -170,9 +170,10 @@ def weight_quantizers(model: nn.Module) -> Iterator[tuple[nn.Parameter, WeightQu
     """Every (latent parameter, quantizer) of the model."""
     for module in model.modules():
         if isinstance(module, parametrize.ParametrizationList):
-            first, latent = module[0], getattr(module, "original", None)
-            if isinstance(first, WeightQuantizer) and isinstance(latent, nn.Parameter):
-                yield latent, first
+            found = [part for part in module if isinstance(part, WeightQuantizer)]
+            latent = getattr(module, "original", None)
+            if found and isinstance(latent, nn.Parameter):
+                yield latent, found[-1]  # behind a mask, if there is one
 
 
 @torch.no_grad()

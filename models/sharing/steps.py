@@ -1,6 +1,5 @@
 """Weight sharing as steps of a recipe."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -62,11 +61,9 @@ class KMeans(_Sharing):
 
 
 @dataclass(frozen=True)
-class ProductQuantization(_Sharing):
-    """Rows in pieces of `length` weights, each one of `k` words of its place, and training of the
-    words."""
+class _Words(_Sharing):
+    """Words of whole pieces of rows, one of `k` each, and training of the words."""
 
-    length: int = 4
     k: int = 32
     bits: int = 8
     epochs: int = 10
@@ -76,51 +73,45 @@ class ProductQuantization(_Sharing):
 
     def refuses(self, layer: nn.Module) -> str | None:
         if mask_of(layer) is not None:
-            return "is pruned, and words of whole pieces do not keep zeros"
+            return "is pruned, and words do not keep zeros"
+        return super().refuses(layer)
+
+    def share(self, layer: nn.Module, generator: torch.Generator) -> None:
+        """Give the layer its words."""
+        raise NotImplementedError
+
+    def apply(self, work: Work) -> None:
+        generator = work.generator()
+        for layer in work.layers.values():
+            self.share(layer, generator)
+        work.train(self.epochs, self.lr)
+
+
+@dataclass(frozen=True)
+class ProductQuantization(_Words):
+    """Rows in pieces of `length` weights, each one of the `k` words of its place."""
+
+    length: int = 4
+
+    def refuses(self, layer: nn.Module) -> str | None:
         row = layer.weight[0].numel()  # pyright: ignore
         if row % self.length:
             return f"has rows of {row} weights, which {self.length} does not divide"
         return super().refuses(layer)
 
-    def apply(self, work: Work) -> None:
-        def made(layer: nn.Module, generator: torch.Generator) -> None:
-            pieces = layer.weight[0].numel() // self.length  # pyright: ignore
-            share_pieces(layer, pieces, self.k, generator, self.bits)
-
-        _by_words(work, made, self.epochs, self.lr)
+    def share(self, layer: nn.Module, generator: torch.Generator) -> None:
+        pieces = layer.weight[0].numel() // self.length  # pyright: ignore
+        share_pieces(layer, pieces, self.k, generator, self.bits)
 
 
 @dataclass(frozen=True)
-class ResidualQuantization(_Sharing):
-    """Rows as sums of `stages` words, each one of `k`, and training of the words."""
+class ResidualQuantization(_Words):
+    """Rows as sums of `stages` words, each one of `k`."""
 
     stages: int = 4
-    k: int = 32
-    bits: int = 8
-    epochs: int = 10
-    lr: float = 2e-4
 
-    strength: ClassVar = ("k", 64, 4)
-
-    def refuses(self, layer: nn.Module) -> str | None:
-        if mask_of(layer) is not None:
-            return "is pruned, and sums of words do not keep zeros"
-        return super().refuses(layer)
-
-    def apply(self, work: Work) -> None:
-        def made(layer: nn.Module, generator: torch.Generator) -> None:
-            share_rows(layer, self.stages, self.k, generator, self.bits)
-
-        _by_words(work, made, self.epochs, self.lr)
-
-
-def _by_words(
-    work: Work, made: Callable[[nn.Module, torch.Generator], None], epochs: int, lr: float
-) -> None:
-    generator = work.generator()
-    for layer in work.layers.values():
-        made(layer, generator)
-    work.train(epochs, lr)
+    def share(self, layer: nn.Module, generator: torch.Generator) -> None:
+        share_rows(layer, self.stages, self.k, generator, self.bits)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,13 @@ from hwc.models.pruning.mask import PruningError, density, latent_of, mask_of, s
 from hwc.models.pruning.patterns import keep_pattern
 from hwc.models.pruning.sensitivity import Curve, densities, scan
 from hwc.models.pruning.surgery import Thresholds, operate
-from hwc.models.quantize.weight import IntWeight, quantize_weight
+from hwc.models.quantize.snap import snap
+from hwc.models.quantize.weight import (
+    IntWeight,
+    clip_weights,
+    quantize_weight,
+    weight_quantizers,
+)
 
 
 def layer(inputs: int = 8, outputs: int = 4, seed: int = 0) -> nn.Linear:
@@ -48,6 +54,14 @@ def test_a_quantizer_behind_a_mask_keeps_its_zeros() -> None:
     mask = mask_of(fc)
     assert mask is not None
     assert not fc.weight[~mask.keep].any()
+    ((latent, quantizer),) = weight_quantizers(fc)
+    assert latent is latent_of(fc)
+    before = fc.eval().weight.detach()
+    assert torch.equal(snap(fc).weight, before)  # pyright: ignore
+    with torch.no_grad():
+        latent.mul_(100)
+    clip_weights(fc)
+    assert float(latent.detach().abs().max()) <= float(quantizer.bound())
     set_mask(fc, torch.ones(4, 8, dtype=torch.bool))  # still the mask of before, changed
     with pytest.raises(PruningError, match="quantized already; prune first, then quantize"):
         set_mask(quantize_weight(layer(), IntWeight(4)), torch.ones(4, 8, dtype=torch.bool))

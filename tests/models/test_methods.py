@@ -1,0 +1,85 @@
+"""Every method that a recipe may name, on a small network: what comes out keeps its promise."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hwc.compiler.graph import run
+from hwc.compiler.lower import lower
+from hwc.models import load, load_data
+from hwc.models.compress import compress
+from hwc.models.compress.methods import METHODS
+from hwc.models.compress.recipe import parse
+
+# What each step gets, and the most values that the weights of a layer may have afterwards (None:
+# any number) and the largest share of them that may differ from 0.
+CASES = {
+    "biased_decay": ("epochs = 1\ntune = 1", None, 1.0),
+    "binary": ("epochs = 1", 2, 1.0),
+    "finetune": ("epochs = 1", None, 1.0),
+    "gradual": ("density = 0.25\nsensitivity = true\nepochs = 2", None, 0.26),
+    "hash": ("ratio = 8.0\nepochs = 1", None, 1.0),
+    "kmeans": ("k = 5\nhessian = true\nrate = 0.01\nepochs = 1", 5, 1.0),
+    "levels": ("hi = 1\nepochs = 1", 3, 1.0),
+    "loss_aware": ("levels = 3\nepochs = 1", 3, 1.0),
+    "magnitude": ("density = 0.25\nscope = 'global'\nepochs = 1", None, 0.26),
+    "n_of_m": ("n = 1\nm = 4\nepochs = 1", None, 0.25),
+    "obs": ("density = 0.25", None, 0.26),
+    "power_of_two": ("bits = 3\nepochs = 1", 7, 1.0),
+    "product_quantization": ("k = 4\nepochs = 1", None, 1.0),
+    "regularized": ("penalty = 'group'\ndensity = 0.5\nepochs = 1\ntune = 1", None, 0.5),
+    "residual_quantization": ("k = 4\nstages = 2\nepochs = 1", None, 1.0),
+    "surgery": ("c = 0.5\nepochs = 2", None, 0.7),
+    "ternary": ("epochs = 1", 3, 1.0),
+    "trained_ternary": ("epochs = 1", 3, 1.0),
+    "uniform": ("bits = 4\nepochs = 1", 15, 1.0),
+}
+FLOAT = (
+    "biased_decay",
+    "finetune",
+    "gradual",
+    "magnitude",
+    "n_of_m",
+    "obs",
+    "regularized",
+    "surgery",
+)
+"""Methods that leave float weights: 8 bits follow."""
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+def test_every_method_has_a_case() -> None:
+    assert set(CASES) == set(METHODS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_method(name: str, tmp_path) -> None:
+    options, values, share = CASES[name]
+    text = f'[[step]]\nmethod = "{name}"\n{options}\n'
+    if name in FLOAT:
+        text += '[[step]]\nmethod = "levels"\nhi = 127\nepochs = 0\n'
+    data = load_data("digits")
+    made = compress(network(), parse(text), data, progress=False)
+    made.save(tmp_path / "small.pt")
+    source = load(tmp_path / "small.pt").source
+    assert source == made.checkpoint.source
+    lowered = lower(source)
+    weights = [n.op.weight.dense() for n in lowered.graph.nodes if hasattr(n.op, "weight")]
+    assert [w.shape for w in weights] == [(32, 64), (10, 32)]
+    for w in weights:
+        assert values is None or len(np.unique(w)) <= values
+        assert len(np.unique(w)) > 1
+    total = sum(w.size for w in weights)
+    assert sum(int(np.count_nonzero(w)) for w in weights) <= share * total + 1
+    x = torch.from_numpy(data.x_test[:50]).double() * data.scale
+    with torch.no_grad():
+        wanted = made.model.double()(x).numpy()
+    (reading,) = lowered.outputs
+    frames = {source.inputs[0].name: data.x_test[:50].astype(np.int64)}
+    codes = run(lowered.graph, lowered.encode(frames))[reading.node]
+    np.testing.assert_allclose(reading.decode(codes), wanted, rtol=1e-9, atol=1e-9)
