@@ -42,7 +42,7 @@ def test_build(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name in ("pruned", "n_of_m"):
         text += '[[step]]\nmethod = "levels"\nhi = 127\nepochs = 0\n'
     data, recipe = load_data("digits"), parse(text)
-    mlp = OrderedDict(
+    mlp: OrderedDict[str, nn.Module] = OrderedDict(
         flatten=nn.Flatten(), fc1=nn.Linear(64, 48), act1=nn.ReLU(), fc2=nn.Linear(48, 10)
     )
     networks = {"mlp": lambda _: nn.Sequential(mlp)}

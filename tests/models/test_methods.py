@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from hwc.compiler.graph import run
+from hwc.compiler.graph import MatMul, run
 from hwc.compiler.lower import lower
 from hwc.models import load, load_data
 from hwc.models.compress import compress
@@ -69,7 +69,7 @@ def test_method(name: str, tmp_path) -> None:
     source = load(tmp_path / "small.pt").source
     assert source == made.checkpoint.source
     lowered = lower(source)
-    weights = [n.op.weight.dense() for n in lowered.graph.nodes if hasattr(n.op, "weight")]
+    weights = [n.op.weight.dense() for n in lowered.graph.nodes if isinstance(n.op, MatMul)]
     assert [w.shape for w in weights] == [(32, 64), (10, 32)]
     for w in weights:
         assert values is None or len(np.unique(w)) <= values
