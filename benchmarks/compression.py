@@ -5,7 +5,9 @@ Each recipe of benchmarks/recipes is run with each seed; the float network is tr
 are read once a run. Runs are kept in build/compression, so that a changed recipe costs only its
 own. Replaces the table in docs/compression.md and draws error against bytes beside it.
 
-    python benchmarks/compression.py [RECIPE ...]
+    python benchmarks/compression.py [RECIPE ... [--write]]
+
+With names the table is only printed, unless --write puts these recipes alone into the page.
 """
 
 import dataclasses
@@ -151,12 +153,12 @@ def draw(points: list[tuple[float, float, str]]) -> None:
 
 
 def main() -> None:
-    names = sys.argv[1:]
+    names = [name for name in sys.argv[1:] if name != "--write"]
     paths = sorted(p for p in RECIPES.glob("*.toml") if not names or p.stem in names)
     text, points = tables(paths, load_data("mnist5k"))
     print(text)
-    if names:
-        return  # the page holds all recipes or none
+    if names and "--write" not in sys.argv:
+        return
     head, _, _ = DOC.read_text().partition(MARK)
     DOC.write_text(f"{head}{MARK}\n{text}")
     draw(points)
