@@ -17,6 +17,7 @@ from hwc.models.coding.errors import CodingError
 
 DTYPES = ("<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "|u1", "|b1")
 PLAIN, DYADIC, SCALED, SPARSE = range(4)
+LONGEST = 1 << 60  # integer that the codes of levels hold
 MOST_BITS = 40  # of a multiple of 2**e; beyond, plain floats are as short
 
 
@@ -104,7 +105,9 @@ def unpack(reader: ByteReader, before: list[np.ndarray]) -> np.ndarray:
 def multiples(value: np.ndarray) -> tuple[int, np.ndarray] | None:
     """(e, k) with value = k * 2**e, integers k and the largest such e; None if k is too long."""
     if value.dtype.kind != "f":
-        return (0, value.astype(np.int64)) if value.dtype.kind in "iub" else None
+        whole = value.astype(np.int64)
+        fits = bool((whole >= -LONGEST).all() and (whole <= LONGEST).all())
+        return (0, whole) if fits else None
     exact = value.astype(np.float64)
     mantissa, exponent = np.frexp(exact)
     whole = np.ldexp(mantissa, 53).astype(np.int64)

@@ -33,6 +33,12 @@ def test_any_tensor_comes_back(data, dtype):
     assert same(back(tensors.pack(value, None, ())), value)
 
 
+@pytest.mark.parametrize("value", [2**60, 2**60 + 1, 2**61, 2**63 - 1, -(2**60) - 1, -(2**63)])
+def test_integers_too_long_for_levels_come_back(value):
+    whole = np.array([value, 3, value], np.int64)
+    assert same(back(tensors.pack(whole, None, ())), whole)
+
+
 @given(FLOATS, st.integers(-20, 8), st.integers(0, 99))
 def test_multiples_of_a_power_of_two_are_found(dtype, exponent, seed):
     whole = np.random.default_rng(seed).integers(-100, 100, 30)
