@@ -260,7 +260,7 @@ def _layers(mapped: Mapped, synthesized: Synthesized | None) -> list[Layer]:
                 levels=unit.levels(),
                 resources=unit.resources(),
                 synthesized=synthesized and synthesized.units[name].resources(),
-                weights="; ".join(_form(node.op) for node in unit.graph().nodes if _form(node.op)),
+                weights="; ".join(filter(None, (_form(node.op) for node in unit.graph().nodes))),
             )
         )
     return out

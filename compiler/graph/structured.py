@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwc.compiler.graph.errors import GraphError
-from hwc.compiler.graph.frozen import IntNd, digest
+from hwc.compiler.graph.frozen import IntNd
 from hwc.compiler.graph.types import wire_width
 from hwc.compiler.graph.weights import Binary, Dense, Elementwise, Ternary, Weights
 
-__all__ = ["Codebook", "NMSparse", "PowerOfTwo", "Sparse", "recognize"]
+__all__ = ["GAP_BITS", "Codebook", "NMSparse", "PowerOfTwo", "Sparse", "entries", "recognize"]
 
 GAP_BITS = range(1, 17)
 PATTERNS = ((1, 2), (2, 4), (1, 4), (4, 8), (2, 8), (1, 8))
@@ -72,7 +72,10 @@ class _Rows(Elementwise):
             raise GraphError(
                 f"{type(self).__name__}: {self.size} weights do not make {self.rows} equal rows"
             )
-        self._digest = digest(f"{type(self).__name__} {self.rows}", self._stored)
+
+    @property
+    def kind(self) -> str:
+        return f"{super().kind} {self.rows}"
 
     @property
     def matrix(self) -> IntNd:
@@ -97,34 +100,23 @@ class Sparse(_Rows):
 
     def __init__(self, values: ArrayLike, rows: int | None = None) -> None:
         super().__init__(values, rows)
-        runs = self._runs()
-        costs = {g: (self.nonzeros + int((runs >> g).sum())) * (g + self._value) for g in GAP_BITS}
-        self.gap_bits = min(costs, key=lambda g: (costs[g], g))
-
-    @property
-    def nonzeros(self) -> int:
+        runs, table = self._runs(), np.unique(self._stored)
+        self.nonzeros = len(runs)
         """Weights other than 0."""
-        return int(np.count_nonzero(self._stored))
-
-    @property
-    def entries(self) -> int:
+        plain, index, shared = (
+            wire_width(self.lo, self.hi),
+            _index_bits(len(table)),
+            _table_bits(table),
+        )
+        worth = (plain - index) * self.nonzeros > shared
+        self._value_bits, self._table_bits = (index, shared) if worth else (plain, 0)
+        self.gap_bits = min(GAP_BITS, key=lambda g: entries(runs, g) * (g + self._value_bits))
+        self.entries = entries(runs, self.gap_bits)
         """Stored weights: those other than 0, and the zeros that break long runs."""
-        return self.nonzeros + int((self._runs() >> self.gap_bits).sum())
 
     def bits(self) -> int:
-        table = np.unique(self._stored)
-        width = wire_width(self.lo, self.hi)
-        shared = _table_bits(table) if self._value < width else 0
         counts = self.rows * int(self.matrix.shape[1]).bit_length()
-        return self.entries * (self.gap_bits + self._value) + shared + counts
-
-    @property
-    def _value(self) -> int:
-        """Bits of a stored value."""
-        table, width = np.unique(self._stored), wire_width(self.lo, self.hi)
-        index = _index_bits(len(table))
-        saved = (width - index) * self.nonzeros
-        return index if saved > _table_bits(table) else width
+        return self.entries * (self.gap_bits + self._value_bits) + self._table_bits + counts
 
     def _runs(self) -> IntNd:
         """Zeros before each weight other than 0, within its row."""
@@ -140,7 +132,6 @@ class NMSparse(_Rows):
     def __init__(self, values: ArrayLike, rows: int | None = None, n: int = 2, m: int = 4) -> None:
         super().__init__(values, rows)
         self.n, self.m = n, m
-        self._digest = digest(f"NMSparse {self.rows} {n}:{m}", self._stored)
         if not 0 < n < m or self.size // self.rows % m:
             raise GraphError(
                 f"NMSparse: {n}:{m} needs 0 < n < m and rows whose length m divides, "
@@ -152,6 +143,10 @@ class NMSparse(_Rows):
                 f"NMSparse: a group of {m} has {int(full.max())} weights other than 0, "
                 f"{n} are allowed; use Sparse"
             )
+
+    @property
+    def kind(self) -> str:
+        return f"{super().kind} {self.n}:{self.m}"
 
     def bits(self) -> int:
         entry = wire_width(self.lo, self.hi) + _index_bits(self.m)
@@ -184,6 +179,12 @@ def recognize(values: ArrayLike) -> Weights:
         forms += [NMSparse(stored, n=n, m=m) for n, m in PATTERNS if _fits(rows, n, m)]
         forms.append(Sparse(stored))
     return min(forms, key=lambda form: form.bits())
+
+
+def entries(runs: IntNd, gap_bits: int) -> int:
+    """What relative indices of so many bits store for runs of zeros that each end in a weight other
+    than 0: these weights, and a zero for every 2**gap_bits of a run."""
+    return len(runs) + int((runs >> gap_bits).sum())
 
 
 def _fits(rows: IntNd, n: int, m: int) -> bool:

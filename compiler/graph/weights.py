@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -77,7 +78,6 @@ class Elementwise(Weights):
             raise GraphError(f"{name}: at least one weight is needed, got shape {array.shape}")
         self._stored = compact(array)
         self._lo, self._hi = int(array.min()), int(array.max())
-        self._digest = digest(name, self._stored)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -92,8 +92,13 @@ class Elementwise(Weights):
         return self._hi
 
     @property
-    def digest(self) -> str:
-        return self._digest
+    def kind(self) -> str:
+        """The form and its options, as the digest names them."""
+        return type(self).__name__
+
+    @cached_property
+    def digest(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return digest(self.kind, self._stored)
 
     def dense(self) -> IntNd:
         array = self._stored.astype(np.int64)

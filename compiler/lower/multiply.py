@@ -8,6 +8,7 @@ that is not empty.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -18,7 +19,14 @@ from hwc.compiler.lower.exact import Vector, spread
 from hwc.compiler.lower.quantize import MOST_BREAKPOINTS, Breakpoints, Ints, round_breakpoints
 from hwc.compiler.lower.value import Value
 
-__all__ = ["MULTIPLIER_BITS", "THRESHOLD_BITS", "find_requant", "from_breakpoints", "quantize"]
+__all__ = [
+    "MULTIPLIER_BITS",
+    "THRESHOLD_BITS",
+    "find_requant",
+    "from_breakpoints",
+    "quantize",
+    "two_slopes",
+]
 
 THRESHOLD_BITS = 4
 """Quantizers of at most this many bits become thresholds, wider ones multiply-shift if proved."""
@@ -55,7 +63,12 @@ def quantize(
     points = round_breakpoints(unsettled, scale, zero, lo, hi, rounding)
     if value.second is None or (hi - lo).bit_length() <= THRESHOLD_BITS:
         return from_breakpoints(points, slope, offset + zero, hi - lo)
-    return _two_slopes(value, scale, zero, lo, hi, rounding) or points.thresholds()
+    second = value.second
+    lines = [
+        replace(value, slope=s, offset=b, second=None)
+        for s, b in ((value.slope, value.offset), (second.slope, second.offset))
+    ]
+    return two_slopes(lines, second.largest, scale, zero, lo, hi, rounding) or points.thresholds()
 
 
 def from_breakpoints(
@@ -67,22 +80,26 @@ def from_breakpoints(
     return find_requant(points, slope, offset) or points.thresholds()
 
 
-def _two_slopes(
-    value: Value, scale: Vector, zero: int, lo: int, hi: int, rounding: str
+def two_slopes(
+    lines: Sequence[Value],
+    largest: Vector,
+    scale: Vector,
+    zero: int,
+    lo: int,
+    hi: int,
+    rounding: str,
 ) -> TwoSlope | None:
-    """Both lines by a multiply-shift of their own: rounding keeps the order, so the larger (or
-    smaller) result is that of the larger (or smaller) line."""
-    second = value.second
-    assert second is not None
+    """The larger of two linear values with the same clips (where not `largest`: the smaller), each
+    by a multiply-shift of its own: rounding keeps the order, so the larger result is that of the
+    larger line. None if one has none that is proved."""
     found = []
-    for slope, offset in ((value.slope, value.offset), (second.slope, second.offset)):
-        line = replace(value, slope=slope, offset=offset, second=None)
+    for line in lines:
         points = round_breakpoints(line, scale, zero, lo, hi, rounding)
-        requant = find_requant(points, slope / scale, offset / scale + zero)
+        requant = find_requant(points, line.slope / scale, line.offset / scale + zero)
         if requant is None:
             return None
         found.append(requant)
-    return TwoSlope(found[0], found[1], tuple(bool(v) for v in second.largest))
+    return TwoSlope(found[0], found[1], tuple(bool(v) for v in largest))
 
 
 def find_requant(points: Breakpoints, slope: Vector, offset: Vector) -> Requant | None:

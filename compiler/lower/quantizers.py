@@ -9,9 +9,9 @@ import numpy as np
 
 from hwc.compiler.graph import TwoSlope
 from hwc.compiler.lower.builder import Builder
-from hwc.compiler.lower.exact import Vector
-from hwc.compiler.lower.multiply import find_requant, from_breakpoints, quantize
-from hwc.compiler.lower.quantize import bipolar, round_breakpoints, threshold_breakpoints
+from hwc.compiler.lower.exact import Vector, vector
+from hwc.compiler.lower.multiply import from_breakpoints, quantize, two_slopes
+from hwc.compiler.lower.quantize import bipolar, threshold_breakpoints
 from hwc.compiler.lower.steps import Leak
 from hwc.compiler.lower.sums import narrow_sum
 from hwc.compiler.lower.tables import TABLE_BITS, quantize_steps, threshold_steps
@@ -57,14 +57,8 @@ def _falling_leak(x: Value, to: Quantize) -> TwoSlope | None:
     if plain.clipped or plain.second is not None:
         return None
     slopes = x.steps[0].slope
-    found = []
-    for line in (plain, plain.affine(slopes, np.array([Fraction(0)], object))):
-        points = round_breakpoints(line, to.scale, to.zero, to.lo, to.hi, to.rounding)
-        requant = find_requant(points, line.slope / to.scale, line.offset / to.scale + to.zero)
-        if requant is None or (requant.lo, requant.hi) != (to.lo, to.hi):
-            return None
-        found.append(requant)
-    return TwoSlope(found[0], found[1], tuple(bool(a <= 1) for a in slopes))
+    lines = (plain, plain.affine(slopes, vector(0)))
+    return two_slopes(lines, slopes <= 1, to.scale, to.zero, to.lo, to.hi, to.rounding)
 
 
 def lower_bipolar(build: Builder, name: str, x: Value) -> str:

@@ -173,7 +173,7 @@ def _relative(codes: np.ndarray, levels: Levels) -> list[Coded]:
     flat = codes.ravel()
     value_bits = len(levels.values).bit_length()
     width = relative.best_width(flat, value_bits)
-    return [_relative_of(flat, levels, w) for w in {width, width + 1} & set(relative.WIDTHS)]
+    return [_relative_of(flat, levels, w) for w in {width, width + 1} & set(relative.GAP_BITS)]
 
 
 def _relative_of(flat: np.ndarray, levels: Levels, width: int) -> Coded:
@@ -192,7 +192,7 @@ def _relative_of(flat: np.ndarray, levels: Levels, width: int) -> Coded:
 def _read_relative(reader: BitReader, size: int) -> np.ndarray:
     levels = Levels.read(reader)
     width = reader.read(5)
-    if width not in relative.WIDTHS:
+    if width not in relative.GAP_BITS:
         raise CodingError(f"relative indices of {width} bits")
     count = reader.gamma()
     skipped = huffman.decode(reader, count, 2**width)

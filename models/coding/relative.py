@@ -6,9 +6,8 @@ gap, and a zero as its value.
 
 import numpy as np
 
+from hwc.compiler.graph.structured import GAP_BITS, entries
 from hwc.models.coding.errors import CodingError
-
-WIDTHS = range(1, 17)
 
 
 def gaps(flat: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,10 +37,10 @@ def ungap(skipped: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
 
 def cost(flat: np.ndarray, bits: int, value_bits: int) -> int:
     """Bits of the fixed-length form: every entry, fillers too, a gap and a value."""
-    steps = np.diff(np.flatnonzero(flat), prepend=-1)
-    return int(((steps - 1) // 2**bits + 1).sum()) * (bits + value_bits)
+    runs = np.diff(np.flatnonzero(flat), prepend=-1) - 1
+    return entries(runs, bits) * (bits + value_bits)
 
 
 def best_width(flat: np.ndarray, value_bits: int) -> int:
     """The width of gaps with the least `cost`; the smaller one of equals."""
-    return min(WIDTHS, key=lambda bits: cost(flat, bits, value_bits))
+    return min(GAP_BITS, key=lambda bits: cost(flat, bits, value_bits))
