@@ -227,11 +227,8 @@ def read_small(path: Path) -> Checkpoint:
         if path.stat().st_size > LIMIT:
             raise CheckpointError(f"larger than {LIMIT} bytes")
         content = small.decode(path.read_bytes())
-        check_accuracy(content.accuracy)
+        check_notes(content.name, content.data, content.accuracy)
         samples = {name: value.astype(np.int64) for name, value in content.samples.items()}
-        for key, value in (("name", content.name), ("data", content.data)):
-            if not isinstance(value, (str, type(None))):
-                raise CheckpointError(f"{key} must be a string, got {type(value).__name__}")
         return Checkpoint(
             content.source, samples, content.labels, content.accuracy, content.data, content.name
         )
@@ -279,10 +276,7 @@ def from_content(content: dict[str, Any]) -> Checkpoint:
         for key, value in content["samples"].items()
     }
     labels = content["labels"]
-    for key in ("name", "data"):
-        if not isinstance(content[key], (str, type(None))):
-            raise CheckpointError(f"{key} must be a string, got {type(content[key]).__name__}")
-    check_accuracy(content["accuracy"])
+    check_notes(content["name"], content["data"], content["accuracy"])
     return Checkpoint(
         from_record(content["graph"], tensors),
         samples,
@@ -293,8 +287,12 @@ def from_content(content: dict[str, Any]) -> Checkpoint:
     )
 
 
-def check_accuracy(accuracy: object) -> None:
-    """Raise CheckpointError unless it maps strings to finite numbers."""
+def check_notes(name: object, data: object, accuracy: object) -> None:
+    """Raise CheckpointError unless the first two are strings or None and the last maps strings to
+    finite numbers."""
+    for key, value in (("name", name), ("data", data)):
+        if not isinstance(value, (str, type(None))):
+            raise CheckpointError(f"{key} must be a string, got {type(value).__name__}")
     if not isinstance(accuracy, dict) or not all(
         isinstance(k, str) and isinstance(v, float) and math.isfinite(v)
         for k, v in accuracy.items()

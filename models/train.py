@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hwc.compiler.graph.errors import HwcError
 from hwc.models.checkpoint import SAMPLES, Checkpoint, save
 from hwc.models.data import Dataset, load_data
-from hwc.models.loop import descend, steps_of
+from hwc.models.loop import descend, right_share, steps_of
 from hwc.models.quantize.snap import snap
 from hwc.models.quantize.twin import without_quantizers
 from hwc.models.zoo import Net, net
@@ -157,13 +157,7 @@ def shifted(x: Tensor, most: int, rng: np.random.Generator) -> Tensor:
     return padded[image, channel, rows, columns]
 
 
-@torch.no_grad()
 def evaluate(model: nn.Module, x: np.ndarray, y: np.ndarray, scale: float) -> float:
     """Accuracy of `model` in evaluation mode and float64 on raw images; ties go to the lowest
     class."""
-    model = copy.deepcopy(model).double().eval()
-    right = 0
-    for i in range(0, len(x), 500):
-        logits = model(torch.from_numpy(x[i : i + 500]).double() * scale)
-        right += int((logits.numpy().argmax(axis=1) == y[i : i + 500]).sum())
-    return right / len(x)
+    return right_share(copy.deepcopy(model).double().eval(), x, y, scale, torch.float64)

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.models.compress.copying import copy_of
+from hwc.models.compress.layers import layers_of
+from hwc.models.copying import copy_of
+from hwc.models.pruning.mask import chain_of, latent_of
 
 __all__ = ["KINDS", "Kind", "Point", "distort", "robustness"]
 
@@ -83,10 +85,9 @@ def _distorted(
     model: nn.Module, kind: Kind, amount: float, generator: torch.Generator
 ) -> nn.Module:
     copied = copy_of(model).eval()
-    for layer in copied.modules():
-        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
-            weight = distort(layer.weight.detach(), kind, amount, generator)
-            if parametrize.is_parametrized(layer, "weight"):
-                parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-            layer.weight.copy_(weight)
+    for layer in layers_of(copied).values():
+        weight = distort(layer.weight.detach(), kind, amount, generator)  # pyright: ignore
+        if chain_of(layer):
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+        latent_of(layer).copy_(weight)
     return copied

@@ -5,7 +5,6 @@ from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 
 from hwc.models.binary.weights import (
     LossAwareBinary,
@@ -15,6 +14,7 @@ from hwc.models.binary.weights import (
     set_importance,
 )
 from hwc.models.compress.method import Method, Work
+from hwc.models.pruning.mask import chain_of
 from hwc.models.quantize.weight import BinaryWeight, TernaryWeight, quantize_weight
 
 __all__ = ["Binary", "LossAware", "Ternary", "Trained"]
@@ -26,7 +26,7 @@ class _Few(Method):
     lr: float = 1e-3
 
     def refuses(self, layer: nn.Module) -> str | None:
-        if parametrize.is_parametrized(layer, "weight"):
+        if chain_of(layer):
             return "has a mask or a quantizer already; two or three values are for plain weights"
         return None
 

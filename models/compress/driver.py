@@ -21,13 +21,13 @@ from hwc.models.checkpoint import SAMPLES, Checkpoint, encode_small, save_small
 from hwc.models.coding import small
 from hwc.models.coding.tensors import along
 from hwc.models.compress import resume as keeping
-from hwc.models.compress.copying import copy_of
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.layers import check_coverage, free, layers_of, treated
 from hwc.models.compress.method import Work
 from hwc.models.compress.recipe import Recipe, Step, load_recipe
 from hwc.models.compress.report import Report, StepReport, integer_codes, report_of
 from hwc.models.compress.training import Trainer, accuracy, entering, twin_of
+from hwc.models.copying import copy_of
 from hwc.models.data import Dataset, load_data
 from hwc.models.quantize.activation import QuantAct, QuantInput
 from hwc.models.quantize.snap import snap

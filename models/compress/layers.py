@@ -9,6 +9,7 @@ from torch.nn.utils import parametrize
 
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.recipe import Recipe, Step
+from hwc.models.pruning.mask import chain_of
 from hwc.models.quantize.quantizers import bipolar, quant
 from hwc.models.quantize.weight import WeightQuantizer
 
@@ -92,7 +93,5 @@ class FixedWeight(WeightQuantizer):
 
 def free(layer: nn.Module) -> None:
     """Make the values of a weight that came in quantized a plain parameter again."""
-    if parametrize.is_parametrized(layer, "weight"):
-        chain = layer.parametrizations["weight"]  # pyright: ignore
-        if isinstance(chain[0], FixedWeight):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    if isinstance(next(iter(chain_of(layer)), None), FixedWeight):
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)

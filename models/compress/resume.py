@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.models.compress.copying import copy_of
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.method import Work
 from hwc.models.compress.recipe import Recipe, Step
+from hwc.models.copying import copy_of
 from hwc.models.data import Dataset
 
 PROBES = 16

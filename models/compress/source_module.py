@@ -37,6 +37,7 @@ from hwc.compiler.source import (
 )
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.layers import FixedWeight
+from hwc.models.quantize import snap
 from hwc.models.quantize.quantizers import bipolar, quant
 from hwc.models.quantize.weight import quantize_weight
 
@@ -144,8 +145,8 @@ class _Maker:
             case Bipolar():
                 return Fixed(self.along(node.args[1], rank, op.axis), None)
             case Affine():
-                scale, shift = (self.along(name, rank, 1) for name in node.args[1:])
-                return _Affine(scale, shift)
+                scale, shift = (self.tensor(name).flatten() for name in node.args[1:])
+                return snap.Affine(*(t.clone() for t in torch.broadcast_tensors(scale, shift)))
         call = _plain(node)
         if call is None:
             raise CompressError(
@@ -198,21 +199,6 @@ class _Maker:
             cast(Tensor, norm.running_mean).copy_(mean)
             cast(Tensor, norm.running_var).copy_(var)
         return norm
-
-
-class _Affine(nn.Module):
-    """A constant slope and offset per channel."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, scale: Tensor, shift: Tensor):
-        super().__init__()
-        self.register_buffer("scale", scale)
-        self.register_buffer("shift", shift)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale + self.shift
 
 
 def _convolution(op: Conv, weight: Tensor) -> nn.Conv1d | nn.Conv2d:

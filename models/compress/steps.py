@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.method import Method, Work
+from hwc.models.pruning.mask import chain_of
 from hwc.models.quantize.quantizers import quant, round_mantissa
 from hwc.models.quantize.weight import (
     SCALE_BITS,
@@ -107,7 +107,5 @@ def is_quantized(layer: nn.Module) -> bool:
     """Does the weight end in a quantizer that trains with it?"""
     from hwc.models.compress.layers import FixedWeight
 
-    if not parametrize.is_parametrized(layer, "weight"):
-        return False
-    chain = layer.parametrizations["weight"]  # pyright: ignore
-    return isinstance(chain[-1], WeightQuantizer) and not isinstance(chain[-1], FixedWeight)
+    last = next(reversed(chain_of(layer)), None)
+    return isinstance(last, WeightQuantizer) and not isinstance(last, FixedWeight)

@@ -10,11 +10,11 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from hwc.models.compress.augment import moved
-from hwc.models.compress.copying import copy_of
 from hwc.models.compress.method import Loss, Make, Penalty
 from hwc.models.compress.recipe import Training
+from hwc.models.copying import copy_of
 from hwc.models.data import Dataset
-from hwc.models.loop import Hook, descend, steps_of
+from hwc.models.loop import Hook, descend, right_share, steps_of
 
 
 @dataclass
@@ -101,17 +101,12 @@ def adam(parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=lr)
 
 
-@torch.no_grad()
 def accuracy(model: nn.Module, x: np.ndarray, y: np.ndarray, scale: float) -> float:
     """Accuracy in evaluation mode and the model's own precision; ties go to the lowest class."""
     training = model.training
-    model.eval()
-    right = 0
-    for i in range(0, len(x), 500):
-        logits = model(torch.from_numpy(x[i : i + 500]).float() * scale)
-        right += int((logits.numpy().argmax(axis=1) == y[i : i + 500]).sum())
+    share = right_share(model.eval(), x, y, scale, torch.float32)
     model.train(training)
-    return right / len(x)
+    return share
 
 
 @torch.no_grad()

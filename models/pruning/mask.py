@@ -10,7 +10,16 @@ from torch.nn.utils import parametrize
 
 from hwc.compiler.graph.errors import HwcError
 
-__all__ = ["Mask", "PruningError", "density", "latent_of", "mask_of", "set_mask"]
+__all__ = [
+    "Mask",
+    "PruningError",
+    "chain_of",
+    "density",
+    "keep_units",
+    "latent_of",
+    "mask_of",
+    "set_mask",
+]
 
 
 class PruningError(HwcError):
@@ -39,11 +48,16 @@ class Mask(nn.Module):
         return f"{int(self.keep.sum())} of {self.keep.numel()}"
 
 
+def chain_of(layer: nn.Module) -> tuple[nn.Module, ...]:
+    """The parametrizations of a layer's weight, in the order in which they are applied."""
+    if not parametrize.is_parametrized(layer, "weight"):
+        return ()
+    return tuple(layer.parametrizations["weight"])  # pyright: ignore
+
+
 def mask_of(layer: nn.Module) -> Mask | None:
     """The mask of a layer's weight, if it has one."""
-    if not parametrize.is_parametrized(layer, "weight"):
-        return None
-    first = layer.parametrizations["weight"][0]  # pyright: ignore
+    first = next(iter(chain_of(layer)), None)
     return first if isinstance(first, Mask) else None
 
 
@@ -67,11 +81,17 @@ def set_mask(layer: nn.Module, keep: Tensor) -> None:
     if mask is not None:
         mask.keep = keep.bool()
         return
-    if parametrize.is_parametrized(layer, "weight"):
+    if chain_of(layer):
         raise PruningError(
             f"the weight of {type(layer).__name__} is quantized already; prune first, then quantize"
         )
     parametrize.register_parametrization(layer, "weight", Mask(keep))
+
+
+def keep_units(layer: nn.Module, units: Tensor) -> None:
+    """Keep the weights of these outputs only; `units` is bool (N,)."""
+    latent = latent_of(layer)
+    set_mask(layer, units.reshape(-1, *(1,) * (latent.ndim - 1)).expand_as(latent))
 
 
 def density(layer: nn.Module) -> float:

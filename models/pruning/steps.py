@@ -5,13 +5,19 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from hwc.models.compress.method import Method, Work
 from hwc.models.pruning import penalties
 from hwc.models.pruning.gradual import density_at
 from hwc.models.pruning.magnitude import keep_best, keep_best_of_all
-from hwc.models.pruning.mask import PruningError, latent_of, mask_of, set_mask
+from hwc.models.pruning.mask import (
+    PruningError,
+    chain_of,
+    keep_units,
+    latent_of,
+    mask_of,
+    set_mask,
+)
 from hwc.models.pruning.patterns import keep_pattern
 from hwc.models.pruning.sensitivity import densities, scan
 from hwc.models.pruning.surgeon import hessian, rows_of, surgeon, without_idle
@@ -25,7 +31,7 @@ class _Pruning(Method):
     """What pruning methods share: masks come before quantizers."""
 
     def refuses(self, layer: nn.Module) -> str | None:
-        if parametrize.is_parametrized(layer, "weight") and mask_of(layer) is None:
+        if chain_of(layer) and mask_of(layer) is None:
             return "is quantized already; a step that prunes comes before one that quantizes"
         return None
 
@@ -212,9 +218,7 @@ class Regularized(_Pruning):
             if self.penalty != "group":
                 set_mask(layer, keep_best(latent.abs(), self.density))
                 continue
-            units = keep_best(latent.flatten(1).norm(dim=1), self.density)
-            shape = (-1,) + (1,) * (latent.ndim - 1)
-            set_mask(layer, units.reshape(shape).expand_as(latent))
+            keep_units(layer, keep_best(latent.flatten(1).norm(dim=1), self.density))
         work.train(self.tune, self.lr)
 
 
@@ -248,8 +252,6 @@ class BiasedDecay(_Pruning):
             after_step=after,
         )
         for layer in work.layers.values():
-            latent = latent_of(layer).detach()
-            load = latent.abs().flatten(1).sum(1)
-            units = load >= self.least * load.max()
-            set_mask(layer, units.reshape((-1,) + (1,) * (latent.ndim - 1)).expand_as(latent))
+            load = latent_of(layer).detach().abs().flatten(1).sum(1)
+            keep_units(layer, load >= self.least * load.max())
         work.train(self.tune, self.lr)

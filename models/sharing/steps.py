@@ -5,7 +5,6 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 
 from hwc.models.compress.method import Method, Work
 from hwc.models.pruning.mask import mask_of
@@ -14,6 +13,7 @@ from hwc.models.quantize.weight import quantize_weight
 from hwc.models.sharing.codebook import share, share_constrained
 from hwc.models.sharing.curvature import fisher
 from hwc.models.sharing.hashed import share_by_hash
+from hwc.models.sharing.indirect import quantized
 from hwc.models.sharing.vectors import share_pieces, share_rows
 
 __all__ = ["Hash", "KMeans", "PowerOfTwo", "ProductQuantization", "ResidualQuantization"]
@@ -24,10 +24,7 @@ class _Sharing(Method):
     """What methods of sharing have in common: they come after masks and before nothing else."""
 
     def refuses(self, layer: nn.Module) -> str | None:
-        if not parametrize.is_parametrized(layer, "weight"):
-            return None
-        chain = layer.parametrizations["weight"]  # pyright: ignore
-        if mask_of(layer) is None or len(chain) > 1:
+        if quantized(layer):
             return "is quantized already; a step that shares comes before one that quantizes"
         return None
 

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hwc.models.compress.augment import moved
-from hwc.models.compress.copying import copy_of
 from hwc.models.compress.recipe import Training
 from hwc.models.compress.steps import KeptLevels
 from hwc.models.compress.training import Trainer, entering, twin_of
+from hwc.models.copying import copy_of
 from hwc.models.quantize.weight import IntWeight, quantize_weight
 
 
