@@ -11,7 +11,6 @@ zeros, which equal zeros, become zeros).
 import dataclasses
 import json
 import zlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -242,11 +241,3 @@ def _inflate(data: bytes) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise CodingError("the text must be an object")
     return record
-
-
-def bits_by_kind(written: Written) -> Counter[str]:
-    """Bits of the whole file: of the tensors by what they say, and the "overhead"."""
-    total: Counter[str] = Counter(overhead=8 * written.overhead)
-    for packed in written.tensors.values():
-        total += packed.parts
-    return total

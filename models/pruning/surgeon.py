@@ -77,10 +77,7 @@ def surgeon(weight: Tensor, h: Tensor, density: float) -> Tensor:
         raise PruningError(f"density must be above 0 and at most 1, got {density}")
     k = weight.shape[1]
 
-    def gone(row: Tensor, inverse: Tensor) -> Tensor:
-        alive = row != 0
-        for q in torch.nonzero(~alive).flatten().tolist():
-            remove(row, inverse, q, row[q].clone())
+    def gone(row: Tensor, inverse: Tensor, alive: Tensor) -> Tensor:
         for _ in range(int(alive.sum()) - round(density * k)):
             cost = torch.where(alive, row.square() / inverse.diagonal(), torch.inf)
             q = int(cost.argmin())
@@ -93,13 +90,13 @@ def surgeon(weight: Tensor, h: Tensor, density: float) -> Tensor:
 
 def quantize_rows(weight: Tensor, h: Tensor, nearest: Callable[[Tensor], Tensor]) -> Tensor:
     """The weight (N, K) on the grid of `nearest` (elementwise), in order of falling diagonal of H,
-    every rounding error made up for by the weights that are still free."""
+    every rounding error made up for by the weights that are still free. Zeros stay zeros."""
     used = (weight.detach() != 0).any(0)
-    order = h.diagonal()[used].argsort(descending=True, stable=True).tolist()
+    order = h.diagonal()[used].argsort(descending=True, stable=True)
 
-    def rounded(row: Tensor, inverse: Tensor) -> Tensor:
+    def rounded(row: Tensor, inverse: Tensor, alive: Tensor) -> Tensor:
         final = torch.zeros_like(row)
-        for q in order:
+        for q in order[alive[order]].tolist():
             final[q] = nearest(row[q])
             remove(row, inverse, q, row[q] - final[q])
         return final
@@ -107,14 +104,18 @@ def quantize_rows(weight: Tensor, h: Tensor, nearest: Callable[[Tensor], Tensor]
     return _by_rows(weight, h, rounded)
 
 
-def _by_rows(weight: Tensor, h: Tensor, work: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """`work(row, H^-1)` in float64 for one row at a time, of the inputs that any row uses: a matrix
-    that stays in the cache is worth more than many rows at once."""
+def _by_rows(weight: Tensor, h: Tensor, work: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    """`work(row, H^-1, which are not 0)` in float64 for one row at a time, H^-1 rid of the row's
+    zeros, of the inputs that any row uses: a matrix that stays in the cache is worth more than many
+    rows at once."""
     if weight.ndim != 2 or h.shape != (weight.shape[1],) * 2:
         raise PruningError(f"weight of {tuple(weight.shape)} with a Hessian of {tuple(h.shape)}")
     used = (weight.detach() != 0).any(0)
     inverse = torch.linalg.inv(h[used][:, used])
     out = torch.zeros(weight.shape, dtype=torch.float64)
     for i, row in enumerate(weight.detach()[:, used].double()):
-        out[i, used] = work(row.clone(), inverse.clone())
+        row, own, alive = row.clone(), inverse.clone(), row != 0
+        for q in torch.nonzero(~alive).flatten().tolist():
+            remove(row, own, q, row[q].clone())
+        out[i, used] = work(row, own, alive)
     return out.to(weight.dtype)

@@ -95,6 +95,18 @@ def test_quantizing_makes_up_for_its_errors() -> None:
     assert ours < 0.5 * plain
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_quantizing_leaves_pruned_weights_pruned(seed: int) -> None:
+    x, w = case(8, 12, 200, seed)
+    h = hessian(x)
+    pruned = surgeon(w, h, 0.5)
+    new = quantize_rows(pruned, h, lambda v: torch.round(v / 0.25) * 0.25)
+    assert not new[pruned == 0].any()
+    ours = sum(error(a, b, h) for a, b in zip(new, w, strict=True))
+    plain = sum(error(torch.round(a / 0.25) * 0.25, b, h) for a, b in zip(pruned, w, strict=True))
+    assert ours < plain
+
+
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
