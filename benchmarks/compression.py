@@ -1,13 +1,14 @@
-"""Every compression recipe on LeNet-300-100 and 5,000 MNIST digits, seeds 0-2.
+"""Every compression recipe on its network, seeds 0-2: errors, three rates, seconds.
 
-Each recipe of benchmarks/recipes is run with each seed; the float network is trained first as its
-[start] says. Settings were chosen on a split of the 4,000 training digits; the 1,000 test digits
-are read once a run. Runs are kept in build/compression, so that a changed recipe costs only its
-own. Replaces the table in docs/compression.md and draws error against bytes beside it.
+The recipes of benchmarks/recipes/NETWORK are run on that network with each seed; the float network
+is trained first as the recipe's [start] says. Settings were chosen on a split of the training part;
+the test part is read once a run. Runs are kept in build/compression, so that a changed recipe costs
+only its own. Replaces the tables in docs/compression.md and draws error against bytes beside them.
 
-    python benchmarks/compression.py [RECIPE ... [--write]]
+    python benchmarks/compression.py [NETWORK/RECIPE ...] [--write]
 
-With names the table is only printed, unless --write puts these recipes alone into the page.
+Names say what is run; the page takes whatever has been run with all seeds, and is only written with
+--write.
 """
 
 import dataclasses
@@ -15,12 +16,16 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 from hwc.models import load, load_data
 from hwc.models.compress import compress, load_recipe
+from hwc.models.compress.networks import network as named
 from hwc.models.compress.networks import start
 from hwc.models.compress.recipe import Recipe, Start, Training
 from hwc.models.data import Dataset
@@ -33,50 +38,74 @@ RECIPES = ROOT / "benchmarks" / "recipes"
 KEPT = ROOT / "build" / "compression"
 MARK = "<!-- benchmarks/compression.py writes what follows -->\n"
 SEEDS = (0, 1, 2)
-NETWORK = "lenet-300-100"
+DATA = {"lenet-300-100": "mnist5k", "lenet-300-100-bn": "mnist5k", "lenet-5": "fashion"}
+REFERENCE = {"lenet-300-100": 40, "lenet-300-100-bn": 40, "lenet-5": 12}
+"""Epochs of the float network without augmentation that a table starts with."""
 
 
-def kept(key: str, make) -> dict:
-    """What `make()` returns, or what it returned for the same key before."""
-    path = KEPT / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.json"
+def place(key: str, kind: str) -> Path:
+    """Where what belongs to a key is kept."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    return KEPT / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.{kind}"
+
+
+def kept(key: str, make: Callable[[], dict] | None) -> dict | None:
+    """What `make()` returns, or what it returned for the same key before; None without either."""
+    path = place(key, "json")
     if not path.is_file():
-        made = make()
-        KEPT.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"key": key} | made, indent=1))
+        if make is None:
+            return None
+        path.write_text(json.dumps({"key": key} | make(), indent=1))
     return json.loads(path.read_text())
 
 
-def run(path: Path, seed: int, data: Dataset) -> dict:
+def started(network: str, recipe: Recipe, data: Dataset) -> nn.Module:
+    """The float network of a recipe; the same training is done once."""
+    how = (recipe.seed, recipe.validation, recipe.start, recipe.train)
+    path = place(f"{network} {data.name} {how}", "start")
+    if not path.is_file():
+        torch.save(start(network, recipe, data, progress=False).state_dict(), path)
+    model = named(network, data, recipe.seed)
+    model.load_state_dict(torch.load(path, weights_only=True))
+    return model.eval()
+
+
+def run(path: Path, seed: int, data: Dataset, do: bool) -> dict | None:
     """One recipe with one seed: the file is written, read back and compared, too."""
-    recipe = dataclasses.replace(load_recipe(path), seed=seed)
+    recipe, network = dataclasses.replace(load_recipe(path), seed=seed), path.parent.name
 
     def make() -> dict:
+        model = started(network, recipe, data)
         begun = time.perf_counter()
-        network = start(NETWORK, recipe, data)
-        started = time.perf_counter()
-        made = compress(network, recipe, data, name=NETWORK)
-        seconds = time.perf_counter() - started
-        KEPT.mkdir(parents=True, exist_ok=True)
-        file = KEPT / f"{path.stem}-{seed}.pt"
+        made = compress(model, recipe, data, name=network, progress=False)
+        seconds = time.perf_counter() - begun
+        file = KEPT / f"{network}-{path.stem}-{seed}.pt"
         written = made.save(file)
         if load(file).source != made.checkpoint.source or file.stat().st_size != len(written.data):
             raise AssertionError(f"{file} does not read back as it was written")
         report = json.loads(made.report.to_json())
-        return {"report": report, "start_seconds": started - begun, "seconds": seconds}
+        accuracy = report["accuracy"]
+        print(
+            f"{network}/{path.stem} {seed}: {accuracy}, {report['file_bytes']:,} bytes", flush=True
+        )
+        return {"report": report, "seconds": seconds}
 
-    return kept(f"{NETWORK} {data.name} {recipe}", make)
+    return kept(f"{network} {data.name} {recipe}", make if do else None)
 
 
-def twin(recipe: Recipe, seed: int, epochs: int, data: Dataset) -> dict:
-    """A float network with the training of a recipe, for so many epochs."""
+def twin(
+    network: str, recipe: Recipe, seed: int, epochs: int, data: Dataset, do: bool
+) -> float | None:
+    """Accuracy of a float network with the training of a recipe, for so many epochs."""
     how = dataclasses.replace(recipe.start, epochs=epochs)
     recipe = dataclasses.replace(recipe, seed=seed, start=how, validation=0.0)
 
     def make() -> dict:
-        network = start(NETWORK, recipe, data)
-        return {"accuracy": evaluate(network, data.x_test, data.y_test, data.scale)}
+        model = started(network, recipe, data)
+        return {"accuracy": evaluate(model, data.x_test, data.y_test, data.scale)}
 
-    return kept(f"twin {NETWORK} {data.name} {seed} {how} {recipe.train}", make)
+    found = kept(f"twin {network} {data.name} {seed} {how} {recipe.train}", make if do else None)
+    return None if found is None else found["accuracy"]
 
 
 def error(accuracies: list[float]) -> str:
@@ -85,14 +114,19 @@ def error(accuracies: list[float]) -> str:
     return f"{np.mean(errors):.2f} ± {np.std(errors):.2f}"
 
 
-def row(path: Path, data: Dataset) -> tuple[str, float, float, str]:
-    """(table row, mean bytes, mean error, name) of one recipe."""
-    runs = [run(path, seed, data) for seed in SEEDS]
+Point = tuple[float, float, str]  # bytes, error in percent, name
+
+
+def row(path: Path, data: Dataset, do: bool) -> tuple[str, Point] | None:
+    """Table row and point of one recipe, if it has been run with every seed."""
+    runs = [made for seed in SEEDS if (made := run(path, seed, data, do)) is not None]
+    if len(runs) < len(SEEDS):
+        return None
     reports = [r["report"] for r in runs]
     size = float(np.mean([r["file_bytes"] for r in reports]))
     tests = [r["accuracy"]["fake_quant"] for r in reports]
     cells = [
-        f"[{path.stem}](../benchmarks/recipes/{path.name})",
+        f"[{path.stem}](../benchmarks/recipes/{path.parent.name}/{path.name})",
         error([r["accuracy"]["float"] for r in reports]),
         error(tests),
         f"{np.mean([r['nonzero_ratio'] for r in reports]):.1f}",
@@ -101,36 +135,49 @@ def row(path: Path, data: Dataset) -> tuple[str, float, float, str]:
         f"{size:,.0f} (at most {max(r['file_bytes'] for r in reports):,})",
         f"{np.mean([r['seconds'] for r in runs]):.0f}",
     ]
-    return f"| {' | '.join(cells)} |", size, 100 * (1 - float(np.mean(tests))), path.stem
+    return f"| {' | '.join(cells)} |", (size, 100 * (1 - float(np.mean(tests))), path.stem)
 
 
-def tables(paths: list[Path], data: Dataset) -> tuple[str, list[tuple[float, float, str]]]:
-    """The generated section, and (bytes, error, name) of every recipe."""
+def twins(network: str, recipe: Recipe, epochs: int, data: Dataset, do: bool) -> str | None:
+    """Error of the float network with a recipe's training, if it has been run with every seed."""
+    found = [twin(network, recipe, seed, epochs, data, do) for seed in SEEDS]
+    return None if None in found else error([f for f in found if f is not None])
+
+
+def table(network: str, chosen: set[str]) -> tuple[list[str], list[Point]]:
+    """The section of a network, and the points of its recipes; `chosen` are run, if need be."""
+    data = load_data(DATA[network])
+    paths = sorted((RECIPES / network).glob("*.toml"))
+    if not paths:
+        return [], []
     plain = Recipe(load_recipe(paths[0]).steps, start=Start(augment=False), train=Training())
-    reference = [twin(plain, seed, 40, data)["accuracy"] for seed in SEEDS]
+    doing = {path for path in paths if f"{network}/{path.stem}" in chosen}
+    found = [made for path in paths if (made := row(path, data, path in doing)) is not None]
+    if not found:
+        return [], []
+    epochs = REFERENCE[network]
+    reference = twins(network, plain, epochs, data, bool(doing))
     lines = [
-        f"Float, 40 epochs without augmentation (the reference, 6.27 %): {error(reference)} %.",
+        f"### {network} on {data.name}",
+        f"Float, {epochs} epochs without augmentation: {reference or 'not run'} %.",
         "",
         "| recipe | float error % | error % | nonzeros x | encoded bits x | file x | bytes | s |",
         "|---|---|---|---|---|---|---|---|",
+        *(text for text, _ in found),
     ]
-    points = []
-    for path in paths:
-        text, size, wrong, name = row(path, data)
-        lines.append(text)
-        points.append((size, wrong, name))
-    headline = RECIPES / "headline.toml"
-    if headline in paths:
+    headline = RECIPES / network / "headline.toml"
+    if headline.is_file():
         recipe = load_recipe(headline)
-        epochs = recipe.start.epochs + sum(getattr(s.method, "epochs", 0) for s in recipe.steps)
-        long = [twin(recipe, seed, epochs, data)["accuracy"] for seed in SEEDS]
-        what = f"Float with the augmentation of `headline` and all of its {epochs} epochs"
-        lines += ["", f"{what}: {error(long)} %."]
-    return "\n".join(lines) + "\n", points
+        total = recipe.start.epochs + sum(getattr(s.method, "epochs", 0) for s in recipe.steps)
+        if long := twins(network, recipe, total, data, headline in doing):
+            what = f"Float with the augmentation of `headline` and all of its {total} epochs"
+            lines += ["", f"{what}: {long} %."]
+    return [*lines, ""], [point for _, point in found]
 
 
-def draw(points: list[tuple[float, float, str]]) -> None:
-    """Error against bytes, with the front that nothing beats in both."""
+def draw(points: list[Point], normalized: list[Point]) -> None:
+    """Error against bytes, with the front that nothing beats in both; networks with batch-norm, of
+    which `normalized` is made, are hollow."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -139,13 +186,14 @@ def draw(points: list[tuple[float, float, str]]) -> None:
 
     figure, axes = plt.subplots(figsize=(8, 5))
     front, best = [], float("inf")
-    for size, wrong, _ in sorted(points):
+    for size, wrong, _ in sorted(points + normalized):
         if wrong < best:
             best = wrong
             front.append((size, wrong))
     axes.step(*zip(*front, strict=True), where="post", color="0.7", zorder=0)
-    axes.scatter([p[0] for p in points], [p[1] for p in points])
-    for size, wrong, name in points:
+    for of, filled in ((points, "C0"), (normalized, "none")):
+        axes.scatter([p[0] for p in of], [p[1] for p in of], facecolor=filled, edgecolor="C0")
+    for size, wrong, name in points + normalized:
         axes.annotate(name, (size, wrong), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.axvline(4 * 266_610 / 100, color="0.8", linestyle="--")
     axes.set(xscale="log", xlabel="bytes of the file", ylabel="test error, %")
@@ -154,14 +202,16 @@ def draw(points: list[tuple[float, float, str]]) -> None:
 
 def main() -> None:
     names = [name for name in sys.argv[1:] if name != "--write"]
-    paths = sorted(p for p in RECIPES.glob("*.toml") if not names or p.stem in names)
-    text, points = tables(paths, load_data("mnist5k"))
+    every = {f"{p.parent.name}/{p.stem}" for p in RECIPES.glob("*/*.toml")}
+    if unknown := set(names) - every:
+        sys.exit(f"no recipe {', '.join(sorted(unknown))}; there are {', '.join(sorted(every))}")
+    tables = {network: table(network, set(names) or every) for network in DATA}
+    text = "\n".join("\n".join(lines) for lines, _ in tables.values() if lines)
     print(text)
-    if names and "--write" not in sys.argv:
-        return
-    head, _, _ = DOC.read_text().partition(MARK)
-    DOC.write_text(f"{head}{MARK}\n{text}")
-    draw(points)
+    if "--write" in sys.argv:
+        head, _, _ = DOC.read_text().partition(MARK)
+        DOC.write_text(f"{head}{MARK}\n{text}")
+        draw(tables["lenet-300-100"][1], tables["lenet-300-100-bn"][1])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Training with few multiplications (Lin et al. 2016, arXiv 1510.03009).
 
-Weights are drawn ternary for the forward and backward pass, and the inputs that the weight gradient
-is made of are powers of two, so that both passes and the update need shifts and additions only.
+Weights are drawn binary or ternary for the forward and backward pass, and the inputs that the
+weight gradient is made of are powers of two, so that both passes and the update need shifts and
+additions only.
 """
 
 import torch
@@ -9,8 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hwc.models.quantize.power_of_two import nearest_power
+from hwc.models.quantize.quantizers import quant
+from hwc.models.quantize.weight import WeightQuantizer
 
-__all__ = ["ShiftLinear", "draw_ternary", "shift_gradients"]
+__all__ = [
+    "ShiftLinear",
+    "StochasticTernary",
+    "draw_ternary",
+    "plain_gradients",
+    "shift_gradients",
+]
 
 EXPONENTS = 8
 """Powers of two that an input may be: 1, 1/2 ... 1/128 of the largest, and 0."""
@@ -20,6 +29,31 @@ def draw_ternary(weight: Tensor, generator: torch.Generator) -> Tensor:
     """sign(w) with probability |w|, else 0, for w in [-1, 1]: w is the mean."""
     drawn = torch.rand(weight.shape, generator=generator).to(weight)
     return torch.sign(weight) * (drawn < weight.abs()).to(weight)
+
+
+class StochasticTernary(WeightQuantizer):
+    """`scale * draw_ternary(w / scale)` while training, of latents in [-scale, scale]; afterwards
+    the nearest of the three values. The gradient passes straight through."""
+
+    def __init__(self, generator: torch.Generator, scale: Tensor):
+        super().__init__()
+        self.generator = generator
+        self.scale = scale
+
+    def observe(self, weight: Tensor) -> None:
+        """Nothing: the scale is given."""
+
+    def quantize(self, weight: Tensor) -> Tensor:
+        if self.training:
+            drawn = self.scale * draw_ternary(weight.detach() / self.scale, self.generator)
+            weight = weight + (drawn - weight).detach()
+        return quant(weight, self.scale, -1, 1)
+
+    def bound(self) -> Tensor:
+        return self.scale
+
+    def __deepcopy__(self, memo: dict) -> "StochasticTernary":
+        return StochasticTernary(self.generator, self.scale.clone()).train(self.training)
 
 
 def to_power(x: Tensor) -> Tensor:
@@ -57,3 +91,8 @@ class ShiftLinear(nn.Linear):
 def shift_gradients(layer: nn.Linear) -> None:
     """Make a Linear, parametrized or not, a `ShiftLinear` in place."""
     layer.forward = ShiftLinear.forward.__get__(layer)
+
+
+def plain_gradients(layer: nn.Linear) -> None:
+    """Take back `shift_gradients`."""
+    layer.__dict__.pop("forward", None)

@@ -6,6 +6,11 @@ from typing import Literal
 import torch
 from torch import nn
 
+from hwc.models.binary.few_multiplications import (
+    StochasticTernary,
+    plain_gradients,
+    shift_gradients,
+)
 from hwc.models.binary.weights import (
     LossAwareBinary,
     OptimalTernary,
@@ -14,10 +19,17 @@ from hwc.models.binary.weights import (
     set_importance,
 )
 from hwc.models.compress.method import Method, Work
-from hwc.models.pruning.mask import chain_of
-from hwc.models.quantize.weight import BinaryWeight, TernaryWeight, quantize_weight
+from hwc.models.pruning.mask import chain_of, mask_of
+from hwc.models.quantize.quantizers import round_mantissa
+from hwc.models.quantize.weight import (
+    SCALE_BITS,
+    SMALLEST_SCALE,
+    BinaryWeight,
+    TernaryWeight,
+    quantize_weight,
+)
 
-__all__ = ["Binary", "LossAware", "Ternary", "Trained"]
+__all__ = ["Binary", "FewMultiplications", "LossAware", "Ternary", "Trained"]
 
 
 @dataclass(frozen=True)
@@ -26,9 +38,13 @@ class _Few(Method):
     lr: float = 1e-3
 
     def refuses(self, layer: nn.Module) -> str | None:
-        if chain_of(layer):
-            return "has a mask or a quantizer already; two or three values are for plain weights"
+        if len(chain_of(layer)) > (mask_of(layer) is not None):
+            return "is quantized already"
         return None
+
+
+def _no_zero(layer: nn.Module) -> str | None:
+    return "is pruned, and two values have no zero" if mask_of(layer) is not None else None
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,9 @@ class Binary(_Few):
     form: Literal["connect", "stochastic", "bwn"] = "connect"
     scale: float = 0.0625
     per_channel: bool = False
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        return super().refuses(layer) or _no_zero(layer)
 
     def apply(self, work: Work) -> None:
         generator = work.generator()
@@ -58,6 +77,11 @@ class Ternary(_Few):
 
     threshold: Literal["optimal", "mean"] = "optimal"
     per_channel: bool = False
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        if self.threshold == "mean" and mask_of(layer) is not None:
+            return 'is pruned, and the mean counts its zeros; use threshold = "optimal"'
+        return super().refuses(layer)
 
     def apply(self, work: Work) -> None:
         for layer in work.layers.values():
@@ -79,11 +103,46 @@ class Trained(_Few):
 
 
 @dataclass(frozen=True)
+class FewMultiplications(_Few):
+    """Ternary or binary connect with quantized back-propagation: weights are drawn for both passes,
+    the weight gradient sees its inputs as powers of two. The scale is twice the root mean square of
+    the weights that are there."""
+
+    form: Literal["ternary", "binary"] = "ternary"
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        if not isinstance(layer, nn.Linear):
+            return "is no Linear, whose gradient this changes"
+        return super().refuses(layer) or _no_zero(layer)
+
+    def apply(self, work: Work) -> None:
+        generator = work.generator()
+        layers = [layer for layer in work.layers.values() if isinstance(layer, nn.Linear)]
+        for layer in layers:
+            size = 2 * layer.weight.detach().square().mean().sqrt()
+            scale = round_mantissa(size, SCALE_BITS).clamp(min=SMALLEST_SCALE)
+            if self.form == "ternary":
+                quantize_weight(layer, StochasticTernary(generator, scale))
+                continue
+            with torch.no_grad():
+                layer.weight.div_(scale).clamp_(-1, 1)
+            quantize_weight(layer, StochasticBinary(generator, float(scale)))
+        for layer in layers:
+            shift_gradients(layer)
+        work.train(self.epochs, self.lr)
+        for layer in layers:
+            plain_gradients(layer)
+
+
+@dataclass(frozen=True)
 class LossAware(_Few):
     """Loss-aware binarization (`levels` 2) or ternarization (3) by proximal Newton steps."""
 
     levels: Literal[2, 3] = 2
     per_channel: bool = False
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        return super().refuses(layer) or (_no_zero(layer) if self.levels == 2 else None)
 
     def apply(self, work: Work) -> None:
         kind = LossAwareBinary if self.levels == 2 else OptimalTernary

@@ -24,12 +24,12 @@ from hwc.models.compress import resume as keeping
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.layers import check_coverage, free, layers_of, treated
 from hwc.models.compress.method import Work
-from hwc.models.compress.recipe import Recipe, Step, load_recipe
+from hwc.models.compress.recipe import Activations, Recipe, Step, load_recipe
 from hwc.models.compress.report import Report, StepReport, integer_codes, report_of
 from hwc.models.compress.training import Trainer, accuracy, entering, twin_of
 from hwc.models.copying import copy_of
 from hwc.models.data import Dataset, load_data
-from hwc.models.quantize.activation import QuantAct, QuantInput
+from hwc.models.quantize.activation import BipolarAct, QuantAct, QuantInput
 from hwc.models.quantize.snap import snap
 from hwc.models.train import evaluate
 
@@ -141,7 +141,7 @@ class Run:
         model = copy_of(self.model).cpu().eval()
         check_fits(model, data)
         if recipe.activations is not None:
-            model = with_activations(model, recipe.activations.bits)
+            model = with_activations(model, recipe.activations)
             settle(model, data)
         keeper = keeping.Keeper(self.folder, recipe, data, model)
         steps = []
@@ -174,7 +174,7 @@ class Run:
         work = Work(
             model, layers, data, seed, trainer,
             lambda name: entering(model, name, images),
-            lambda: self.measure(model, data), teacher,
+            lambda: self._judge(model, data, recipe, f"step {number} ({step.name})"), teacher,
         )  # fmt: skip
         for layer in layers.values():
             free(layer)
@@ -194,6 +194,15 @@ class Run:
             after,
             round(time.perf_counter() - started, 2),
         )
+
+    def _judge(self, model: nn.Module, data: Dataset, recipe: Recipe, where: str) -> float:
+        """The accuracy by which a method decides, for which something has to be held out."""
+        if recipe.validation == 0 and self.eval_fn is None:
+            raise CompressError(
+                f"{where} chooses by the validation split, and validation = 0 leaves none; "
+                "use validation = 0.1 or so, or write its choice into the recipe"
+            )
+        return self.measure(model, data)
 
     def measure(self, model: nn.Module, data: Dataset) -> float:
         """Accuracy on the validation split, or what `eval_fn` says."""
@@ -286,17 +295,19 @@ def check_fits(model: nn.Module, data: Dataset) -> None:
         )
 
 
-def with_activations(model: nn.Module, bits: int) -> nn.Module:
-    """Every `nn.ReLU` as an unsigned quantizer, which is one too. An activation quantizer that
-    follows a ReLU at once stays the only one."""
+def with_activations(model: nn.Module, wanted: Activations) -> nn.Module:
+    """Every `nn.ReLU` as an activation quantizer: unsigned is a ReLU as well; bipolar takes the
+    place of `nn.Hardtanh`, too. A quantizer that follows one at once stays the only one."""
+    if wanted.form == "bipolar" and isinstance(model, (nn.ReLU, nn.Hardtanh)):
+        return BipolarAct()
     if isinstance(model, nn.ReLU):
-        return QuantAct(bits)
+        return QuantAct(wanted.bits)
     children = list(model.named_children())
     followers = [child for _, child in children[1:]] + [None]
     for (name, child), after in zip(children, followers, strict=False):
-        quantized = isinstance(model, nn.Sequential) and isinstance(after, QuantAct)
+        quantized = isinstance(model, nn.Sequential) and isinstance(after, (QuantAct, BipolarAct))
         if not quantized and not isinstance(child, (QuantInput, parametrize.ParametrizationList)):
-            setattr(model, name, with_activations(child, bits))
+            setattr(model, name, with_activations(child, wanted))
     return model
 
 

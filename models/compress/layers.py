@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize
 
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.recipe import Recipe, Step
 from hwc.models.pruning.mask import chain_of
-from hwc.models.quantize.quantizers import bipolar, quant
-from hwc.models.quantize.weight import WeightQuantizer
+from hwc.models.quantize.fixed_weight import FixedWeight
 
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
@@ -66,29 +64,6 @@ def check_coverage(recipe: Recipe, model: nn.Module) -> None:
             f"no step treats layer {left[0]!r}; add it to a step, or to the recipe's "
             f'except = ["{left[0]}"] if it is to stay as it is'
         )
-
-
-class FixedWeight(WeightQuantizer):
-    """A weight that came in quantized, to integers within `limits` or (None) to one of two values:
-    its scale never moves. Layers that a step treats lose it."""
-
-    def __init__(self, limits: tuple[int, int] | None, scale: Tensor):
-        super().__init__()
-        self.limits = limits
-        self.scale = scale
-
-    def observe(self, weight: Tensor) -> None:
-        """Nothing: the scale is given."""
-
-    def quantize(self, weight: Tensor) -> Tensor:
-        if self.limits is None:
-            return bipolar(weight, self.scale)
-        return quant(weight, self.scale, *self.limits)
-
-    def bound(self) -> Tensor:
-        if self.limits is None:
-            return torch.ones_like(self.scale)
-        return (max(map(abs, self.limits)) + 0.5) * self.scale
 
 
 def free(layer: nn.Module) -> None:

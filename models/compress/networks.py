@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from rich.progress import Progress
@@ -31,6 +32,18 @@ def lenet_300_100(data: Dataset) -> nn.Module:
     )
 
 
+def lenet_300_100_bn(data: Dataset) -> nn.Module:
+    """The same with batch-norm behind every layer and without their biases."""
+    c, h, w = data.shape
+    widths = (c * h * w, 300, 100, data.classes)
+    layers: list[tuple[str, nn.Module]] = [("flatten", nn.Flatten())]
+    for number, (inputs, outputs) in enumerate(pairwise(widths), 1):
+        layers.append((f"fc{number}", nn.Linear(inputs, outputs, bias=False)))
+        layers.append((f"norm{number}", nn.BatchNorm1d(outputs)))
+        layers.append((f"act{number}", nn.ReLU()))
+    return nn.Sequential(OrderedDict(layers[:-1]))
+
+
 def lenet_5(data: Dataset) -> nn.Module:
     """Caffe's LeNet-5 with ReLU and biases (20, 50, 500): 431,080 parameters for 28x28x1."""
     at_least("lenet-5", data, 16)
@@ -54,6 +67,7 @@ def lenet_5(data: Dataset) -> nn.Module:
 
 NETWORKS: dict[str, Callable[[Dataset], nn.Module]] = {
     "lenet-300-100": lenet_300_100,
+    "lenet-300-100-bn": lenet_300_100_bn,
     "lenet-5": lenet_5,
 }
 

@@ -27,7 +27,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.method import Method
@@ -74,13 +74,17 @@ class Training:
 
 @dataclass(frozen=True)
 class Activations:
-    """Bits of the unsigned activations that every ReLU module gives."""
+    """What every ReLU module gives instead: `form` "unsigned" integers of `bits` bits, or "bipolar"
+    +-1 by the sign (`bits` 1), then in the place of a Hardtanh module, too."""
 
     bits: int = 8
+    form: Literal["unsigned", "bipolar"] = "unsigned"
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 16:
             raise CompressError(f"[activations] bits must be 1..16, got {self.bits}")
+        if self.form == "bipolar" and self.bits != 1:
+            raise CompressError(f"[activations] bipolar is bits = 1, got {self.bits}")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.method import Method, Work
 from hwc.models.pruning.mask import chain_of
+from hwc.models.quantize.fixed_weight import FixedWeight
 from hwc.models.quantize.quantizers import quant, round_mantissa
 from hwc.models.quantize.weight import (
     SCALE_BITS,
@@ -105,7 +106,5 @@ class Levels(Method):
 
 def is_quantized(layer: nn.Module) -> bool:
     """Does the weight end in a quantizer that trains with it?"""
-    from hwc.models.compress.layers import FixedWeight
-
     last = next(reversed(chain_of(layer)), None)
     return isinstance(last, WeightQuantizer) and not isinstance(last, FixedWeight)

@@ -21,7 +21,7 @@ from hwc.models.pruning.mask import (
 from hwc.models.pruning.patterns import keep_pattern
 from hwc.models.pruning.sensitivity import densities, scan
 from hwc.models.pruning.surgeon import hessian, rows_of, surgeon, without_idle
-from hwc.models.pruning.surgery import Thresholds, operate
+from hwc.models.pruning.surgery import Thresholds, operate, settle
 
 __all__ = ["BiasedDecay", "Gradual", "Magnitude", "NofM", "Regularized", "Surgeon", "Surgery"]
 
@@ -148,6 +148,8 @@ class Surgery(_Pruning):
         for name, layer in work.layers.items():
             operate(layer, limits[name])
         work.train(self.epochs, self.lr, after_step=look)
+        for layer in work.layers.values():
+            settle(layer)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from hwc.models.pruning.mask import Mask, latent_of, mask_of, set_mask
 
-__all__ = ["DenseMask", "Thresholds", "operate"]
+__all__ = ["DenseMask", "Thresholds", "operate", "settle"]
 
 
 class _Through(torch.autograd.Function):
@@ -29,7 +29,7 @@ class _Through(torch.autograd.Function):
 
 class DenseMask(Mask):
     """A mask that lets the gradient of the masked weight through, so that a masked weight goes on
-    learning. Becomes a plain mask in evaluation mode."""
+    learning, until `settle` makes it a plain one."""
 
     def forward(self, weight: Tensor) -> Tensor:
         if not self.training:
@@ -70,3 +70,11 @@ def operate(layer: nn.Module, thresholds: Thresholds) -> None:
         mask = DenseMask(mask.keep).train(layer.training)
         chain[0] = mask
     mask.keep = thresholds.update(latent_of(layer), mask.keep)
+
+
+def settle(layer: nn.Module) -> None:
+    """End the surgery on a layer: from now on its mask is a plain one, under which masked weights
+    learn nothing."""
+    mask = mask_of(layer)
+    if isinstance(mask, DenseMask):
+        layer.parametrizations["weight"][0] = Mask(mask.keep)  # pyright: ignore

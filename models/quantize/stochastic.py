@@ -6,32 +6,28 @@ the order in which anything is computed, and a circuit with the same hash rounds
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hwc.compiler.graph.errors import HwcError
+from hwc.models.hashing import hash32
 
 __all__ = ["Fixed", "FixedSGD", "random_bits"]
-
-_MASK = 0xFFFFFFFF
-
-
-def _mixed(x: Tensor) -> Tensor:
-    """A 32-bit mixing function on int64 tensors of values below 2**32. Factors of 31 bits keep
-    products within 63."""
-    for factor in (0x45D9F3B, 0x45D9F3B):
-        x = ((x ^ (x >> 16)) * factor) & _MASK
-    return x ^ (x >> 16)
 
 
 def random_bits(shape: torch.Size, seed: int, stream: int, step: int) -> Tensor:
     """24 random bits for every element (int64, 0..2**24 - 1), a pure function of the arguments and
-    the element's row-major number. `stream` is the number of the tensor that is rounded."""
-    key = torch.tensor([seed & _MASK])
+    the element's row-major number. `stream` is the number of the tensor that is rounded; of it and
+    of `step` the low 32 bits count."""
+    key = seed
     for part in (stream, step):
-        key = _mixed((key + (part & _MASK) * 0x9E3779B1) & _MASK)
-    numbers = torch.arange(shape.numel())
-    return (_mixed(_mixed(numbers ^ key) ^ (key >> 7)) >> 8).reshape(shape)
+        key = int(hash32(np.array([part & 0xFFFFFFFF]), key)[0])
+    # Hashed twice with keys of their own: once alone would give two streams the same numbers in
+    # another order.
+    once = hash32(np.arange(shape.numel()), key)
+    twice = hash32(once, int(hash32(np.array([key]), 1)[0]))
+    return torch.from_numpy((twice >> 8).astype(np.int64)).reshape(shape)
 
 
 @dataclass(frozen=True)

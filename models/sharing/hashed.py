@@ -1,29 +1,17 @@
 """HashedNets (Chen et al. 2015, arXiv 1504.04788): a hash decides which weights are one.
 
-The hash is 32-bit integer arithmetic that a circuit does as well: two rounds of multiply and
-xor-shift on the number of the weight. Nothing has to be stored but the shared values.
+The hash is that of the number of the weight, so nothing has to be stored but the shared values.
 """
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hwc.models.hashing import hash32
 from hwc.models.pruning.mask import latent_of
 from hwc.models.sharing.indirect import Indirect, SharingError, replace_weight
 
-__all__ = ["Hashed", "hash32", "share_by_hash"]
-
-
-def hash32(numbers: NDArray[np.integer], seed: int) -> NDArray[np.uint32]:
-    """A 32-bit hash of non-negative integers below 2**32, each on its own."""
-    x = numbers.astype(np.uint64) ^ np.uint64(seed & 0xFFFFFFFF)
-    low = np.uint64(0xFFFFFFFF)
-    for factor, shift in ((0x7FEB352D, 15), (0x846CA68B, 16)):
-        x ^= x >> np.uint64(16)
-        x = (x * np.uint64(factor)) & low
-        x ^= x >> np.uint64(shift)
-    return x.astype(np.uint32)
+__all__ = ["Hashed", "share_by_hash"]
 
 
 class Hashed(Indirect):

@@ -11,6 +11,7 @@ from hwc.compiler.graph import MatMul, PowerOfTwo
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import lower
 from hwc.models import QuantInput, capture, quantize_weight, snap
+from hwc.models.quantize.fixed_signals import fixed_signals
 from hwc.models.quantize.power_of_two import PowerOfTwoWeight, nearest_power
 from hwc.models.quantize.stochastic import Fixed, FixedSGD, random_bits
 from hwc.models.quantize.weight import weight_quantizers
@@ -102,3 +103,30 @@ def test_small_updates_survive_only_stochastic_rounding() -> None:
     assert float(ends[True].mean()) == pytest.approx(grads, rel=0.1)
     codes = ends[True] * 256
     assert torch.equal(codes, codes.round()), "weights stay on the grid"
+
+
+def test_signals_are_rounded_on_both_ways_while_training() -> None:
+    torch.manual_seed(0)
+    first, second = nn.Linear(5, 7), nn.Linear(7, 3)
+    net = nn.Sequential(first, nn.ReLU(), second)
+    forward, back = Fixed(8, 4), Fixed(8, 6)
+    x, g = torch.rand(20, 5), torch.rand(20, 3)
+    plain = net(x)
+    with fixed_signals(net, [first, second], forward, back, seed=3, stochastic=False):
+        made = net.train()(x)
+        made.backward(g)
+        middle = forward.nearest(first(x))
+        assert torch.equal(made, forward.nearest(second(torch.relu(middle))))
+        error = back.nearest(g)
+        torch.testing.assert_close(second.weight.grad, error.T @ torch.relu(middle))
+        entering = back.nearest((error @ second.weight) * (middle > 0))
+        torch.testing.assert_close(first.weight.grad, entering.T @ x)
+        assert torch.equal(net.eval()(x), plain), "nothing is rounded outside of training"
+    assert torch.equal(net.train()(x), plain), "nor afterwards"
+    with fixed_signals(net, [first, second], forward, back, seed=3):
+        one, two = net(x), net(x)
+    with fixed_signals(net, [first, second], forward, back, seed=3):
+        again = net(x)
+    assert not torch.equal(one, two)
+    assert torch.equal(one, again), "a function of seed, layer, step and element"
+    assert ((one * 16) % 1 == 0).all()

@@ -17,7 +17,9 @@ from hwc.models.compress.recipe import parse
 CASES = {
     "biased_decay": ("epochs = 1\ntune = 1", None, 1.0),
     "binary": ("epochs = 1", 2, 1.0),
+    "few_multiplications": ("epochs = 1", 3, 1.0),
     "finetune": ("epochs = 1", None, 1.0),
+    "fixed_point": ("epochs = 1", None, 1.0),
     "gradual": ("density = 0.25\nsensitivity = true\nepochs = 2", None, 0.26),
     "hash": ("ratio = 8.0\nepochs = 1", None, 1.0),
     "kmeans": ("k = 5\nhessian = true\nrate = 0.01\nepochs = 1", 5, 1.0),

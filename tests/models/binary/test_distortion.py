@@ -8,7 +8,13 @@ from torch import nn
 from hwc.compiler.graph.errors import HwcError
 from hwc.models import BinaryWeight, quantize_weight
 from hwc.models.binary.distortion import KINDS, Kind, distort, robustness
-from hwc.models.binary.few_multiplications import draw_ternary, shift_gradients, to_power
+from hwc.models.binary.few_multiplications import (
+    StochasticTernary,
+    draw_ternary,
+    plain_gradients,
+    shift_gradients,
+    to_power,
+)
 
 
 def generator() -> torch.Generator:
@@ -65,6 +71,21 @@ def test_ternary_draws_are_unbiased() -> None:
     torch.testing.assert_close(drawn.mean(0), w[0], atol=0.03, rtol=0)
 
 
+def test_stochastic_ternary_draws_while_training_and_rounds_afterwards() -> None:
+    quantizer = StochasticTernary(generator(), torch.tensor(0.25))
+    fc = quantize_weight(nn.Linear(3, 4000, bias=False), quantizer)
+    latent = torch.tensor([-0.25, 0.05, 0.2]).repeat(4000, 1)
+    with torch.no_grad():
+        fc.parametrizations["weight"].original.copy_(latent)  # pyright: ignore
+    drawn = fc.train().weight
+    assert set(drawn.unique().tolist()) == {-0.25, 0.0, 0.25}
+    torch.testing.assert_close(drawn.mean(0), latent[0], atol=0.01, rtol=0)
+    drawn.sum().backward()
+    assert (fc.parametrizations["weight"].original.grad == 1).all()  # pyright: ignore
+    assert fc.eval().weight[0].tolist() == [-0.25, 0.0, 0.25]
+    assert float(quantizer.bound()) == 0.25
+
+
 def test_powers_round_at_the_square_root_of_two() -> None:
     x = torch.tensor([1.0, 0.7072, 0.7070, 0.5, 0.36, 0.35, 0.0, -0.25, 1 / 128, 0.005])
     assert to_power(x).tolist() == [1, 1, 0.5, 0.5, 0.5, 0.25, 0, -0.25, 1 / 128, 0]
@@ -88,3 +109,7 @@ def test_only_the_weight_gradient_uses_powers() -> None:
     assert not torch.allclose(shifted.weight.grad, plain.weight.grad)  # pyright: ignore
     angle = F.cosine_similarity(shifted.weight.grad.flatten(), plain.weight.grad.flatten(), dim=0)  # pyright: ignore
     assert float(angle) > 0.98
+    plain_gradients(shifted)
+    shifted.weight.grad = None
+    (shifted(x) * g).sum().backward()
+    torch.testing.assert_close(shifted.weight.grad, plain.weight.grad)

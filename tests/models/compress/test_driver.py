@@ -208,3 +208,44 @@ def test_max_drop_that_cannot_be_met(trained, digits):
     none = dataclasses.replace(recipe, validation=0.0)
     with pytest.raises(CompressError, match="needs a validation split"):
         compress(trained, none, digits, max_drop=0.01, progress=False)
+
+
+def test_a_method_that_chooses_by_accuracy_wants_a_validation_split(trained, digits):
+    text = '[[step]]\nmethod = "gradual"\nsensitivity = true\nepochs = 1'
+    with pytest.raises(CompressError, match=r"step 1 \(gradual\) chooses by the validation split"):
+        compress(trained, parse("validation = 0\n" + text), digits, progress=False)
+    compress(trained, parse("validation = 0\n" + text), digits, lambda _: 0.5, progress=False)
+
+
+def test_binary_net_from_a_float_network(trained, digits):
+    """Activations of +-1 behind a normalization, weights of +-1."""
+    recipe = parse(
+        """
+        [activations]
+        bits = 1
+        form = "bipolar"
+        [[step]]
+        method = "binary"
+        epochs = 2
+        """
+    )
+    made = compress(trained, recipe, digits, progress=False)
+    assert [type(n.op).__name__ for n in made.checkpoint.source.nodes].count("Bipolar") == 3
+    assert [layer.kind for layer in made.report.layers] == ["binary", "binary"]
+    with pytest.raises(CompressError, match="bipolar is bits = 1, got 8"):
+        parse('[activations]\nform = "bipolar"\n[[step]]\nmethod = "binary"')
+
+
+def test_few_values_behind_a_mask(trained, digits):
+    """Ternary weights keep the zeros of a mask; two values have none."""
+    text = '[[step]]\nmethod = "magnitude"\ndensity = 0.2\nepochs = 1\n'
+    text += "[[step]]\nepochs = 1\nmethod = "
+    made = compress(trained, parse(text + '"ternary"'), digits, progress=False)
+    assert made.report.nonzero_ratio >= 5
+    assert [layer.kind for layer in made.report.layers] == ["ternary", "ternary"]
+    for method, why in (
+        ('"binary"', "two values have no zero"),
+        ('"ternary"\nthreshold = "mean"', "the mean counts its zeros"),
+    ):
+        with pytest.raises(CompressError, match=why):
+            compress(trained, parse(text + method), digits, progress=False)

@@ -11,7 +11,7 @@ from hwc.models.pruning.magnitude import keep_best, keep_best_of_all
 from hwc.models.pruning.mask import PruningError, density, latent_of, mask_of, set_mask
 from hwc.models.pruning.patterns import keep_pattern
 from hwc.models.pruning.sensitivity import Curve, densities, scan
-from hwc.models.pruning.surgery import Thresholds, operate
+from hwc.models.pruning.surgery import DenseMask, Thresholds, operate, settle
 from hwc.models.quantize.snap import snap
 from hwc.models.quantize.weight import (
     IntWeight,
@@ -141,6 +141,12 @@ def test_surgery_lets_a_masked_weight_learn_and_come_back() -> None:
     assert fc.weight[0, 0] == 0, "masked until the next look"
     operate(fc, limits)
     assert float(fc.weight[0, 0].detach()) == pytest.approx(1.1)
+    operate(fc, Thresholds(1.5, 2.0))
+    settle(fc)
+    assert not any(isinstance(m, DenseMask) for m in fc.modules())
+    latent_of(fc).grad = None
+    fc(torch.ones(1, 2)).sum().backward()
+    assert latent_of(fc).grad.tolist() == [[0, 0]], "what is masked learns no more"  # pyright: ignore
 
 
 def test_sensitivity_gives_the_layer_that_matters_more() -> None:
