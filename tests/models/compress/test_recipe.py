@@ -141,7 +141,7 @@ def test_recipes_of_the_benchmark_are_legal():
     from pathlib import Path
 
     folder = Path(__file__).parents[3] / "benchmarks" / "recipes"
-    paths = sorted(folder.glob("*.toml"))
+    paths = sorted(folder.glob("*/*.toml"))
     assert paths
     for path in paths:
         assert load_recipe(path).steps
