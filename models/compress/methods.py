@@ -29,4 +29,5 @@ METHODS: dict[str, type[Method]] = {
     "ternary": binary.Ternary,
     "trained_ternary": binary.Trained,
     "uniform": Uniform,
+    "uniform_bins": sharing.UniformBins,
 }

@@ -11,10 +11,11 @@ from hwc.models.sharing.entropy import constrained
 from hwc.models.sharing.indirect import Indirect, SharingError, replace_weight, zeros_of
 from hwc.models.sharing.kmeans import lloyd, spread_evenly
 
-__all__ = ["Codebook", "share", "share_constrained"]
+__all__ = ["Codebook", "share", "share_bins", "share_constrained"]
 
 Find = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
-"""(weights that are left, their importance) -> (values, which of them each weight has)"""
+"""(weights that are left, their importance) -> (values, which of them each weight has; 0 for the
+number behind the last)"""
 
 
 class Codebook(Indirect):
@@ -59,6 +60,30 @@ def share_constrained(
         return values[used], indices
 
     return _shared(layer, k, weights, bits, found)
+
+
+def share_bins(
+    layer: nn.Module, width: float, weights: Tensor | None = None, bits: int = 8
+) -> Codebook:
+    """Let the layer's weights share the mean, weighted by `weights`, of their bin of `width`: bin j
+    holds what rounds to j * width (half to even), and bin 0 stays 0. For codes of variable length
+    this is near the best (Choi et al. 2017)."""
+    if not width > 0:
+        raise SharingError(f"the width of a bin must be above 0, got {width}")
+
+    def found(kept: Tensor, importance: Tensor | None) -> tuple[Tensor, Tensor]:
+        x = kept.double()
+        h = torch.ones_like(x) if importance is None else importance.double()
+        bins = torch.round(x / width)
+        rest = bins != 0
+        used, z = torch.unique(bins[rest], return_inverse=True)
+        mass = torch.zeros_like(used).index_add_(0, z, h[rest])
+        values = torch.zeros_like(used).index_add_(0, z, (h * x)[rest]) / mass
+        places = torch.full(kept.shape, len(used))
+        places[rest] = z
+        return values.to(kept.dtype), places
+
+    return _shared(layer, 1, weights, bits, found)
 
 
 def _shared(layer: nn.Module, k: int, weights: Tensor | None, bits: int, found: Find) -> Codebook:

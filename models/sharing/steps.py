@@ -10,13 +10,20 @@ from hwc.models.compress.method import Method, Work
 from hwc.models.pruning.mask import mask_of
 from hwc.models.quantize.power_of_two import PowerOfTwoWeight
 from hwc.models.quantize.weight import quantize_weight
-from hwc.models.sharing.codebook import share, share_constrained
+from hwc.models.sharing.codebook import share, share_bins, share_constrained
 from hwc.models.sharing.curvature import fisher
 from hwc.models.sharing.hashed import share_by_hash
 from hwc.models.sharing.indirect import quantized
 from hwc.models.sharing.vectors import share_pieces, share_rows
 
-__all__ = ["Hash", "KMeans", "PowerOfTwo", "ProductQuantization", "ResidualQuantization"]
+__all__ = [
+    "Hash",
+    "KMeans",
+    "PowerOfTwo",
+    "ProductQuantization",
+    "ResidualQuantization",
+    "UniformBins",
+]
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,28 @@ class KMeans(_Sharing):
                 share_constrained(layer, self.k, self.rate, importance, self.bits)
             else:
                 share(layer, self.k, importance, self.bits)
+        work.train(self.epochs, self.lr)
+
+
+@dataclass(frozen=True)
+class UniformBins(_Sharing):
+    """The means of uniform bins, as wide in every layer: `width` times the root mean square of all
+    weights together; the bin about 0 gives 0. Training of the means (Choi et al. 2017)."""
+
+    width: float = 1.0
+    bits: int = 8
+    hessian: bool = False
+    epochs: int = 10
+    lr: float = 2e-4
+
+    strength: ClassVar = ("width", 0.25, 6.0)
+
+    def apply(self, work: Work) -> None:
+        kept = [layer.weight.detach().flatten() for layer in work.layers.values()]  # pyright: ignore
+        together = torch.cat(kept)
+        width = self.width * float(together[together != 0].square().mean().sqrt())
+        for name, layer in work.layers.items():
+            share_bins(layer, width, fisher(work, name) if self.hessian else None, self.bits)
         work.train(self.epochs, self.lr)
 
 

@@ -35,6 +35,7 @@ CASES = {
     "surgery": ("c = 0.5\nepochs = 2", None, 0.7),
     "ternary": ("epochs = 1", 3, 1.0),
     "trained_ternary": ("epochs = 1", 3, 1.0),
+    "uniform_bins": ("width = 1.0\nepochs = 1", 40, 0.9),
     "uniform": ("bits = 4\nepochs = 1", 15, 1.0),
 }
 FLOAT = (

@@ -11,7 +11,7 @@ from hwc.compiler.lower import lower
 from hwc.models import QuantInput, capture, snap
 from hwc.models.pruning.magnitude import keep_best
 from hwc.models.pruning.mask import set_mask
-from hwc.models.sharing.codebook import share, share_constrained
+from hwc.models.sharing.codebook import share, share_bins, share_constrained
 from hwc.models.sharing.entropy import constrained, entropy
 from hwc.models.sharing.indirect import SharingError
 from hwc.models.sharing.kmeans import assign, lloyd, spread_evenly
@@ -157,6 +157,19 @@ def test_a_layer_of_few_values_keeps_them_and_a_rate_drops_some() -> None:
     share_constrained(free, 16, 1e-6)
     share_constrained(dear, 16, 0.3)
     assert len(torch.unique(dear.weight)) < len(torch.unique(free.weight)) <= 16
+
+
+def test_bins_hold_what_rounds_to_them_and_give_its_weighted_mean() -> None:
+    fc = nn.Linear(6, 1, bias=False)
+    weight, h = torch.tensor([[0.4, -0.5, 0.6, 1.4, 1.6, -2.3]]), torch.tensor([[1, 1, 3, 1, 1, 1]])
+    with torch.no_grad():
+        fc.weight.copy_(weight)
+    book = share_bins(fc, 1.0, h.float())
+    torch.testing.assert_close(book.values.detach(), torch.tensor([-2.3, 0.8, 1.6]))
+    assert book.indices.tolist() == [[3, 3, 1, 1, 2, 0]], "halves are even, bin 0 is the zero"
+    assert fc.weight[0, :2].tolist() == [0, 0]
+    with pytest.raises(SharingError, match="width"):
+        share_bins(nn.Linear(2, 2), 0.0)
 
 
 def test_refusals() -> None:
