@@ -22,6 +22,7 @@ from hwc.models.archive import LIMIT, CheckpointError, array, check_archive
 from hwc.models.capture import InputMap, capture
 from hwc.models.coding import small
 from hwc.models.coding.errors import CodingError
+from hwc.models.coding.shared import Hash
 from hwc.models.quantize.snap import snap
 
 FORMAT, VERSION = "hwc", 1
@@ -238,8 +239,9 @@ def read_small(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: damaged: {type(error).__name__}: {error}") from None
 
 
-def encode_small(checkpoint: Checkpoint) -> small.Written:
-    """The entropy-coded form of a checkpoint, with the samples that it holds."""
+def encode_small(checkpoint: Checkpoint, hashes: Sequence[Hash] = ()) -> small.Written:
+    """The entropy-coded form of a checkpoint, with the samples that it holds. `hashes` are those
+    by which some of its weights may share values."""
     content = small.Content(
         checkpoint.source,
         checkpoint.samples,
@@ -248,10 +250,12 @@ def encode_small(checkpoint: Checkpoint) -> small.Written:
         checkpoint.data,
         checkpoint.name,
     )
-    return small.encode(content)
+    return small.encode(content, hashes)
 
 
-def save_small(checkpoint: Checkpoint, path: str | Path, samples: int = 0) -> small.Written:
+def save_small(
+    checkpoint: Checkpoint, path: str | Path, samples: int = 0, hashes: Sequence[Hash] = ()
+) -> small.Written:
     """Write a checkpoint entropy-coded, with its first `samples` samples and labels.
 
     `load` reads it back to an equal source: every tensor bit for bit, but that negative zeros
@@ -259,7 +263,7 @@ def save_small(checkpoint: Checkpoint, path: str | Path, samples: int = 0) -> sm
     """
     kept = {name: x[:samples] for name, x in checkpoint.samples.items() if samples}
     labels = checkpoint.labels[:samples] if checkpoint.labels is not None and kept else None
-    written = encode_small(replace(checkpoint, samples=kept, labels=labels))
+    written = encode_small(replace(checkpoint, samples=kept, labels=labels), hashes)
     put(path, written.data)
     return written
 

@@ -6,7 +6,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["hash32"]
+__all__ = ["hash32", "shared_places"]
 
 _LOW = 0xFFFFFFFF
 
@@ -20,3 +20,10 @@ def hash32(numbers: NDArray[np.integer], seed: int) -> NDArray[np.uint32]:
         x = (x * np.uint64(factor)) & np.uint64(_LOW)
         x ^= x >> np.uint64(shift)
     return x.astype(np.uint32)
+
+
+def shared_places(size: int, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(place, sign) of `size` weights that share `count` values: with h = hash32(i, seed) weight
+    number i is value `(h >> 1) * count >> 31`, negated if h is odd."""
+    h = hash32(np.arange(size), seed).astype(np.int64)
+    return ((h >> 1) * count) >> 31, 1 - 2 * (h & 1)

@@ -1,4 +1,4 @@
-"""Integer arrays as bytes, by whichever code takes the fewest."""
+"""Arrays of independent integers as bytes, by whichever code takes the fewest."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -103,24 +103,23 @@ def encode(codes: np.ndarray, periods: Iterable[int] = ()) -> Coded:
     if len(levels.values) <= max(MOST_LEVELS, codes.size // 4):
         options += [_huffman(codes, levels), *_relative(codes, levels)]
     if len(levels.values) <= MOST_LEVELS and codes.size > 1:
-        rows = codes.reshape(_matrix(codes.shape))
+        rows = codes.reshape(matrix(codes.shape))
         fitting = sorted({1, *(p for p in periods if 1 < p < rows.shape[1])})
         options += [_mixed(rows, levels, p) for p in fitting[: None if codes.size <= SMALL else 1]]
-    fine = [c for c in options if codes.size <= FREE + len(c.data) * PER_BYTE]
+    fine = [c for c in options if credible(codes.size, len(c.data))]
     return min(fine, key=lambda coded: len(coded.data))
 
 
 def decode(data: bytes, shape: Sequence[int]) -> np.ndarray:
     """The array of `shape`; raises CodingError, and claims little memory, for other bytes."""
+    check_shape(shape, len(data))
     size = prod(shape)
-    if len(shape) > MOST_DIMS or min(shape, default=1) < 1 or size > FREE + len(data) * PER_BYTE:
-        raise CodingError(f"an array of shape {tuple(shape)} cannot be in {len(data)} bytes")
     reader = ByteReader(data)
     code = reader.byte()
     if code == FIXED:
         flat = _read_fixed(reader, size)
     elif code == MIXED:
-        flat = _read_mixed(reader, _matrix(shape))
+        flat = _read_mixed(reader, matrix(shape))
     elif code in (HUFFMAN, RELATIVE):
         bits = BitReader(reader.take(reader.left))
         flat = (_read_huffman if code == HUFFMAN else _read_relative)(bits, size)
@@ -129,7 +128,20 @@ def decode(data: bytes, shape: Sequence[int]) -> np.ndarray:
     return flat.reshape(shape)
 
 
-def _matrix(shape: Sequence[int]) -> tuple[int, int]:
+def credible(size: int, stored: int) -> bool:
+    """May so many elements be in so many bytes?"""
+    return size <= FREE + stored * PER_BYTE
+
+
+def check_shape(shape: Sequence[int], stored: int) -> None:
+    """Refuse a shape that `stored` bytes cannot hold."""
+    few = len(shape) <= MOST_DIMS and min(shape, default=1) >= 1
+    if not few or not credible(prod(shape), stored):
+        raise CodingError(f"an array of shape {tuple(shape)} cannot be in {stored} bytes")
+
+
+def matrix(shape: Sequence[int]) -> tuple[int, int]:
+    """The shape as (axis 0, rest), or one row."""
     return (1, prod(shape)) if len(shape) < 2 else (shape[0], prod(shape[1:]))
 
 

@@ -11,7 +11,7 @@ zeros, which equal zeros, become zeros).
 import dataclasses
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from hwc.compiler.source import (
 )
 from hwc.models.coding.bits import ByteReader, varint
 from hwc.models.coding.errors import CodingError
+from hwc.models.coding.shared import Hash
 from hwc.models.coding.tensors import Grid, Packed, in_order, pack, unpack
 
 MAGIC, VERSION = b"hwcz", 1
@@ -109,8 +110,9 @@ def positive_zeros(source: Source) -> Source:
     return Source(source.inputs, source.nodes, source.outputs, tensors)
 
 
-def encode(content: Content) -> Written:
-    """The small file of a checkpoint's content; the same content gives the same bytes."""
+def encode(content: Content, hashes: Sequence[Hash] = ()) -> Written:
+    """The small file of a checkpoint's content; the same content gives the same bytes. `hashes`
+    are those by which some of its weights may share values."""
     source = content.source
     known, near = grids(source), periods(source)
     names = in_order(source.tensors, known)
@@ -119,7 +121,7 @@ def encode(content: Content) -> Written:
         grid, scale = known.get(name), None
         if grid is not None and grid.scale in packed:
             scale = (names.index(grid.scale), grid.axis, source.tensors[grid.scale])
-        packed[name] = pack(source.tensors[name], scale, near.get(name, ()))
+        packed[name] = pack(source.tensors[name], scale, near.get(name, ()), hashes if grid else ())
     extra = [pack(value, None, value.shape[-1:]).data for value in content.samples.values()]
     if content.labels is not None:
         extra.append(pack(content.labels, None, ()).data)

@@ -5,15 +5,16 @@ tensor whose values are whole multiples of some 2**e is stored as these multiple
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
-from hwc.models.coding import codes
+from hwc.models.coding import codes, integers
 from hwc.models.coding.bits import ByteReader, varint, zigzag
 from hwc.models.coding.errors import CodingError
+from hwc.models.coding.shared import Hash
 
 DTYPES = ("<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "|u1", "|b1")
 PLAIN, DYADIC, SCALED, SPARSE = range(4)
@@ -38,9 +39,14 @@ class Packed:
     parts: Counter[str]
 
 
-def pack(value: np.ndarray, scale: tuple[int, int | None, np.ndarray] | None, periods) -> Packed:
-    """Code a tensor. `scale` is (place, axis, values) of the quantizer's scale, `periods` as in
-    `codes.encode`. Negative zeros become zeros."""
+def pack(
+    value: np.ndarray,
+    scale: tuple[int, int | None, np.ndarray] | None,
+    periods: Iterable[int],
+    hashes: Sequence[Hash] = (),
+) -> Packed:
+    """Code a tensor. `scale` is (place, axis, values) of the quantizer's scale, `periods` and
+    `hashes` as in `integers.encode`. Negative zeros become zeros."""
     dtype = value.dtype.newbyteorder("<").str
     if dtype not in DTYPES:
         raise CodingError(f"a tensor of dtype {value.dtype} cannot be stored")
@@ -51,14 +57,14 @@ def pack(value: np.ndarray, scale: tuple[int, int | None, np.ndarray] | None, pe
     dyadic = multiples(value)
     if dyadic is not None:
         exponent, whole = dyadic
-        options.append((DYADIC, varint(zigzag(exponent)), codes.encode(whole, periods)))
+        options.append((DYADIC, varint(zigzag(exponent)), integers.encode(whole, periods)))
     if scale is not None:
         place, axis, step = scale
         whole = scaled(value, step, axis)
         if whole is not None:
             head = varint(place) + varint(0 if axis is None else axis + 1)
             # A multiple of the scale is one of 2**e too: the longer codes need not be tried.
-            options = [options[0], (SCALED, head, codes.encode(whole, periods))]
+            options = [options[0], (SCALED, head, integers.encode(whole, periods, hashes))]
     kind, head, coded = min(options, key=lambda o: len(o[1]) + len(o[2].data))
     start = bytes([DTYPES.index(dtype) << 2 | kind]) + shape + head
     data = start + varint(len(coded.data)) + coded.data
@@ -90,7 +96,7 @@ def unpack(reader: ByteReader, before: list[np.ndarray]) -> np.ndarray:
         return value.astype(value.dtype.newbyteorder("="))
     if kind == SPARSE:
         return _unpack_sparse(ByteReader(data), dtype, shape)
-    whole = codes.decode(data, shape)
+    whole = integers.decode(data, shape)
     native = np.dtype(dtype).newbyteorder("=")
     with np.errstate(over="ignore"):
         if kind == DYADIC:
@@ -150,7 +156,7 @@ def _plain(value: np.ndarray) -> tuple[int, bytes, codes.Coded]:
 
 def _sparse(value: np.ndarray, periods: Iterable[int]) -> tuple[int, bytes, codes.Coded]:
     """Which values are not zero, coded, then these as they are."""
-    places = codes.encode(value != 0, periods)
+    places = integers.encode(value != 0, periods)
     data = value[value != 0].astype(value.dtype.newbyteorder("<")).tobytes()
     parts = places.parts + Counter(indices=8 * len(data))
     joined = varint(len(places.data)) + places.data + data
@@ -158,7 +164,7 @@ def _sparse(value: np.ndarray, periods: Iterable[int]) -> tuple[int, bytes, code
 
 
 def _unpack_sparse(reader: ByteReader, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    places = codes.decode(reader.take(reader.varint()), shape) != 0
+    places = integers.decode(reader.take(reader.varint()), shape) != 0
     values = np.frombuffer(reader.take(reader.left), np.uint8)
     if places.sum() * np.dtype(dtype).itemsize != len(values) or dtype not in DTYPES[:3]:
         raise CodingError(f"{len(values)} bytes for {places.sum()} values of a sparse tensor")

@@ -19,6 +19,7 @@ from hwc.compiler.source import evaluate as run_source
 from hwc.models.capture import InputMap, capture
 from hwc.models.checkpoint import SAMPLES, Checkpoint, encode_small, save_small
 from hwc.models.coding import small
+from hwc.models.coding.shared import Hash
 from hwc.models.coding.tensors import along
 from hwc.models.compress import resume as keeping
 from hwc.models.compress.errors import CompressError
@@ -29,8 +30,10 @@ from hwc.models.compress.report import Report, StepReport, integer_codes, report
 from hwc.models.compress.training import Trainer, accuracy, entering, twin_of
 from hwc.models.copying import copy_of
 from hwc.models.data import Dataset, load_data
+from hwc.models.pruning.mask import chain_of
 from hwc.models.quantize.activation import BipolarAct, QuantAct, QuantInput
 from hwc.models.quantize.snap import snap
+from hwc.models.sharing.hashed import Hashed
 from hwc.models.train import evaluate
 
 CALIBRATION = 1000  # images for `Work.inputs_of` and the scales of activations
@@ -44,10 +47,12 @@ class Compressed:
     model: nn.Module
     checkpoint: Checkpoint
     report: Report
+    hashes: tuple[Hash, ...] = ()
+    """By which weights share values."""
 
     def save(self, path: str | Path, samples: int = 0) -> small.Written:
         """Write the entropy-coded file that `hwc.models.load` and `hwc build` read."""
-        return save_small(self.checkpoint, path, samples)
+        return save_small(self.checkpoint, path, samples, self.hashes)
 
     def with_source(self, source: Source, data: Dataset) -> Compressed:
         """The same with another source, as a calibration gives it, measured anew on the test part
@@ -63,7 +68,7 @@ class Compressed:
         report = self.report
         made = report_of(
             source,
-            encode_small(replace(checkpoint, samples={}, labels=None)),
+            encode_small(replace(checkpoint, samples={}, labels=None), self.hashes),
             report.steps,
             tuple(layer.name for layer in report.layers),
             report.parameters,
@@ -71,7 +76,7 @@ class Compressed:
             accuracy,
             report.seconds,
         )
-        return Compressed(self.model, checkpoint, replace(made, tries=report.tries))
+        return Compressed(self.model, checkpoint, replace(made, tries=report.tries), self.hashes)
 
 
 def compress(
@@ -232,13 +237,20 @@ class Run:
         labels = self.data.y_test[:SAMPLES]
         checkpoint = Checkpoint(settled(source), samples, labels, test, self.data.name, self.name)
         seconds = round(time.perf_counter() - started, 1)
-        written = encode_small(replace(checkpoint, samples={}, labels=None))
+        hashes = hashes_of(model)
+        written = encode_small(replace(checkpoint, samples={}, labels=None), hashes)
         names = tuple(layers_of(model))
         parameters = sum(p.numel() for p in self.model.parameters())
         report = report_of(
             checkpoint.source, written, steps, names, parameters, validation, test, seconds
         )
-        return Compressed(snapped, checkpoint, report)
+        return Compressed(snapped, checkpoint, report, hashes)
+
+
+def hashes_of(model: nn.Module) -> tuple[Hash, ...]:
+    """(number of values, seed) of every weight that is a `Hashed`."""
+    parts = [part for layer in layers_of(model).values() for part in chain_of(layer)]
+    return tuple((len(part.values), part.seed) for part in parts if isinstance(part, Hashed))
 
 
 def settled(source: Source) -> Source:

@@ -3,11 +3,10 @@
 The hash is that of the number of the weight, so nothing has to be stored but the shared values.
 """
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hwc.models.hashing import hash32
+from hwc.models.hashing import shared_places
 from hwc.models.pruning.mask import latent_of
 from hwc.models.sharing.indirect import Indirect, SharingError, replace_weight
 
@@ -15,8 +14,8 @@ __all__ = ["Hashed", "share_by_hash"]
 
 
 class Hashed(Indirect):
-    """Weight number i (row-major) is `+-values[(h >> 1) * k >> 31]`, negative if h is odd, with h =
-    hash32(i, seed)."""
+    """Weight number i (row-major) is one of the values, with a sign; `hashing.shared_places` says
+    which."""
 
     places: Tensor
     signs: Tensor
@@ -24,11 +23,9 @@ class Hashed(Indirect):
     def __init__(self, values: Tensor, shape: torch.Size, seed: int, bits: int = 8):
         super().__init__(values, bits)
         self.values, self.shape, self.seed = nn.Parameter(values.clone()), shape, seed
-        h = hash32(np.arange(shape.numel()), seed).astype(np.int64)
-        places = ((h >> 1) * len(values)) >> 31
-        self.register_buffer("places", torch.from_numpy(places).reshape(shape))
-        signs = torch.from_numpy(1 - 2 * (h & 1)).reshape(shape)
-        self.register_buffer("signs", signs.to(values.dtype))
+        places, signs = map(torch.from_numpy, shared_places(shape.numel(), len(values), seed))
+        self.register_buffer("places", places.reshape(shape))
+        self.register_buffer("signs", signs.reshape(shape).to(values.dtype))
 
     def dense(self) -> Tensor:
         return self.values[self.places] * self.signs

@@ -249,3 +249,12 @@ def test_few_values_behind_a_mask(trained, digits):
     ):
         with pytest.raises(CompressError, match=why):
             compress(trained, parse(text + method), digits, progress=False)
+
+
+def test_shared_values_are_stored_once(trained, digits, tmp_path):
+    """A hash costs its values, product quantization its words."""
+    made = compress(trained, parse('[[step]]\nmethod = "hash"\nepochs = 1'), digits, progress=False)
+    made.save(tmp_path / "hash.pt")
+    assert load(tmp_path / "hash.pt").source == made.checkpoint.source
+    assert [layer.code for layer in made.report.layers] == ["hash", "hash"]
+    assert made.report.layers[0].encoded["codebook"] <= 9 * 192  # 64 * 24 weights, an eighth of it

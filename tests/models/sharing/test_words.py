@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from hwc.models.hashing import hash32
 from hwc.models.pruning.mask import set_mask
-from hwc.models.sharing.hashed import hash32, share_by_hash
+from hwc.models.sharing.hashed import share_by_hash
 from hwc.models.sharing.indirect import SharingError
 from hwc.models.sharing.kmeans import vector_kmeans
 from hwc.models.sharing.vectors import share_pieces, share_rows
