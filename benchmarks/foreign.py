@@ -26,6 +26,7 @@ from foreign.oracles import execute, signal_to_noise
 from foreign.prepared import Prepared
 
 from hwc.compiler.build import Options, build
+from hwc.compiler.calibrate import Config
 from hwc.compiler.graph import Graph, run
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import Lowered, lower
@@ -166,7 +167,8 @@ def measure(name: str, work: Path, boards: tuple[str, ...], fps: float) -> Row:
         np.savez(calib, **imported.feed(prepared.calib))  # type: ignore[arg-type]
     first = Row(name, prepared.origin, prepared.bits if calib else "file's")
     try:
-        network = load_network(prepared.path, calib, prepared.bits, prepared.raw)
+        config = Config.of(prepared.bits)
+        network = load_network(prepared.path, calib, config if calib else None, prepared.raw)
         lowered = lower(network.source)
         accuracy, against, golden = compared(prepared, imported, lowered, scales)
         print(name, accuracy, against, golden, macs(lowered.graph), lowered.notes, flush=True)
@@ -221,7 +223,7 @@ def built(
             target_fps=fps,
             verify_inputs=prepared.verify_inputs,
             calib=calib,
-            bits=prepared.bits,
+            quantization=Config.of(prepared.bits) if calib else Config(),
             raw=prepared.raw,
             overwrite=True,
             work=work / "cache",

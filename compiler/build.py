@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from hwc.boards.board import Board, get
 from hwc.compiler.bitstream import bitstream
 from hwc.compiler.bundle import check_outputs, write_bundle
+from hwc.compiler.calibrate import Config
 from hwc.compiler.files import replaced, sha256
 from hwc.compiler.graph import Graph, Op, run
 from hwc.compiler.graph.errors import HwcError
@@ -60,8 +62,8 @@ class Options:
     data: str | None = None
     calib: str | None = None
     """Calibration data for a network that is not quantized."""
-    bits: str = "w8a8"
-    """Bits of weights and activations after calibration."""
+    quantization: Config = field(default_factory=Config)
+    """What the calibration does; anything but the default needs `calib`."""
     raw: tuple[str, ...] = ()
     """`input=scale` for each float input of an ONNX file at which bytes arrive."""
     seed: int = 0
@@ -94,7 +96,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
     clock_mhz = options.clock_mhz or board.clock_mhz
     with replaced(options.output, overwrite=options.overwrite) as folder:
         clock("loading" if options.calib is None else "loading and calibrating")
-        network = load_network(options.model, options.calib, options.bits, options.raw)
+        network = load_network(options.model, options.calib, options.quantization, options.raw)
         clock("lowering")
         lowered = lower(network.source)
         check_outputs(lowered)
@@ -169,6 +171,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
             synthesized_levels=synthesized and synthesized.levels,
             placed=placed,
             calibration=network.losses,
+            calibrated=_calibration(options),
             seconds={name: round(value, 2) for name, value in clock.seconds.items()},
         )
         (folder / "report.json").write_text(report.to_json())
@@ -285,6 +288,13 @@ def _warnings(mapped: Mapped, board: Board, options: Options) -> list[str]:
                 f"sized queues bring {key} to {getattr(used, key)}, over the {limit:.0f} set"
             )
     return out
+
+
+def _calibration(options: Options) -> dict[str, Any] | None:
+    """The report's record of how the network was calibrated."""
+    if options.calib is None:
+        return None
+    return {"data": options.calib, **asdict(options.quantization)}
 
 
 def _weights(graph: Graph) -> Weights:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hwc.compiler.calibrate import Config, Loss, calibrate, calibration_frames
+from hwc.compiler.calibrate import (
+    CalibrationError,
+    Config,
+    Loss,
+    calibrate,
+    calibration_frames,
+)
 from hwc.compiler.onnx import OnnxError, Raw, load_onnx
 from hwc.compiler.source import Source
 from hwc.models import load
@@ -37,15 +43,20 @@ class Network:
 
 
 def load_network(
-    path: Path, calib: str | None = None, bits: str = "w8a8", raw: Sequence[str] = ()
+    path: Path, calib: str | None = None, config: Config | None = None, raw: Sequence[str] = ()
 ) -> Network:
     """The network of a `.onnx` file or of a checkpoint.
 
     `raw` are texts `input=scale`: bytes arrive at that float input of an ONNX file, each standing
     for byte * scale. `calib` names calibration data (.npz, .npy, a data set or a folder): a network
-    that is not quantized gets quantizers of `bits` from it. Raises the HwcError of whoever refuses
-    something.
+    that is not quantized gets quantizers from it as `config` says (8 bits without). Raises the
+    HwcError of whoever refuses something.
     """
+    if calib is None and config not in (None, Config()):
+        raise CalibrationError(
+            "bits, ranges, rounding and the like are those of a calibration: name its data with "
+            "--calib, or leave them out"
+        )
     if path.suffix.lower() == ".onnx":
         imported = load_onnx(path, raw=dict(map(_raw, raw)))
         network = Network(path.stem, imported.source, notes=imported.notes)
@@ -63,7 +74,7 @@ def load_network(
             f"{count} samples of the checkpoint",
             checkpoint.accuracy,
         )
-    return network if calib is None else _calibrated(network, calib, bits)
+    return network if calib is None else _calibrated(network, calib, config or Config())
 
 
 def _raw(text: str) -> tuple[str, Raw]:
@@ -78,8 +89,7 @@ def _raw(text: str) -> tuple[str, Raw]:
     raise OnnxError(f"--raw {text!r} must be INPUT=SCALE with a positive scale, such as x=1/255")
 
 
-def _calibrated(network: Network, calib: str, bits: str) -> Network:
-    config = Config.of(bits)
+def _calibrated(network: Network, calib: str, config: Config) -> Network:
     frames = calibration_frames(calib, network.source)
     made = calibrate(network.source, frames, config)
     own = bool(network.frames)

@@ -133,6 +133,8 @@ class Report:
     """After place and route; None unless a bitstream was asked for."""
     calibration: tuple[Loss, ...] = ()
     """What each quantizer costs; empty unless the build calibrated the network."""
+    calibrated: Mapping[str, Any] | None = None
+    """The data and the options of the calibration."""
     schema_version: int = SCHEMA_VERSION
 
     @property

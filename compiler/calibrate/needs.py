@@ -22,7 +22,6 @@ from hwc.compiler.source import (
     Quant,
     Reshape,
     Slice,
-    Softmax,
     SourceOp,
     Threshold,
     Transpose,
@@ -37,7 +36,7 @@ TABLE_BITS = 10
 
 def takes_codes(op: SourceOp) -> bool:
     """True if the activations of `op` must be integers of one scale each."""
-    return is_linear(op) or isinstance(op, (Add, Concat, AvgPool, GlobalAvgPool, Function, Softmax))
+    return is_linear(op) or isinstance(op, (Add, Concat, AvgPool, GlobalAvgPool, Function))
 
 
 def shares_scale(op: SourceOp) -> bool:
@@ -60,6 +59,6 @@ def moves(op: SourceOp) -> bool:
 
 def code_bits(op: SourceOp, config: Config) -> int:
     """Bits of the codes that `op` takes: 8 or more before a table, whose curve may be steep."""
-    if isinstance(op, (Function, Softmax)):
+    if isinstance(op, Function):
         return min(TABLE_BITS, max(8, config.act_bits))
     return config.act_bits

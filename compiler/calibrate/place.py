@@ -27,7 +27,6 @@ from hwc.compiler.source import (
     HardTanh,
     PRelu,
     Relu,
-    Softmax,
     Source,
     SourceNode,
     Threshold,
@@ -168,7 +167,7 @@ class _Placer:
             return
         node = self.nodes[value]
         op = node.op
-        if isinstance(op, (Function, Softmax)):
+        if isinstance(op, Function):
             return
         if is_linear(op):
             yield _Origin(value, True, plain, count)

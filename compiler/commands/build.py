@@ -1,9 +1,11 @@
 """`hwc build`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+
+PANEL: Final[dict[str, Any]] = {"rich_help_panel": "Calibration, with --calib"}
 
 
 def build(
@@ -38,8 +40,40 @@ def build(
         typer.Option(help="Quantize a float network with this data: .npz, .npy, data set, folder."),
     ] = None,
     bits: Annotated[
-        str, typer.Option(help="Bits of weights and activations for --calib, such as w4a8.")
+        str, typer.Option(help="Bits of weights and activations, such as w4a8.", **PANEL)
     ] = "w8a8",
+    ranges: Annotated[
+        str,
+        typer.Option(
+            help="How far quantizers of activations reach: mse, minmax, percentile.", **PANEL
+        ),
+    ] = "mse",
+    weight_ranges: Annotated[
+        str | None,
+        typer.Option(help="The same of weights; by default minmax, with 2 bits mse.", **PANEL),
+    ] = None,
+    percentile: Annotated[
+        float, typer.Option(help="Share of magnitudes within a percentile range, in %.", **PANEL)
+    ] = 99.99,
+    per_channel: Annotated[
+        bool,
+        typer.Option(
+            "--per-channel/--per-tensor", help="A weight scale for each output channel.", **PANEL
+        ),
+    ] = True,
+    bias_correction: Annotated[
+        bool, typer.Option(help="Channel means become those of the float network.", **PANEL)
+    ] = True,
+    equalize: Annotated[
+        bool, typer.Option(help="Rescale channels between layers first.", **PANEL)
+    ] = False,
+    rounding: Annotated[
+        str,
+        typer.Option(
+            help="Of weights: nearest, or second_order (each error made up for by the rest).",
+            **PANEL,
+        ),
+    ] = "nearest",
     raw: Annotated[
         list[str] | None,
         typer.Option(help="INPUT=SCALE: bytes arrive at this ONNX input, such as x=1/255."),
@@ -60,6 +94,7 @@ def build(
     inputs and stalls against the reference and leaves a bundle. Fails on the first wrong value.
     """
     from hwc.compiler.build import Options, build
+    from hwc.compiler.calibrate import Config
     from hwc.compiler.progress import steps
     from hwc.compiler.summary import show
     from hwc.compiler.utilization import parse
@@ -75,7 +110,16 @@ def build(
         shell_frames=shell_frames,
         data=data,
         calib=calib,
-        bits=bits,
+        quantization=Config.of(
+            bits,
+            ranges=ranges,
+            weight_ranges=weight_ranges,
+            percentile=percentile,
+            per_channel=per_channel,
+            bias_correction=bias_correction,
+            equalize=equalize,
+            rounding=rounding,
+        ),
         raw=tuple(raw or ()),
         seed=seed,
         overwrite=overwrite,

@@ -26,6 +26,7 @@ from hwc.compiler.source import (
     MaxPool,
     Quant,
     Relu,
+    Softmax,
     Source,
     evaluate,
 )
@@ -126,6 +127,20 @@ def test_the_class_needs_one_scale_for_all_logits(net: Any, check: Check) -> Non
     assert set(compare.op.multiplier.values.tolist()) == {1}  # only biases are added
     layer = net.nodes[0].name
     assert calibrated.source.tensors[f"{layer}.weight_scale"].shape == (8,)
+
+
+@pytest.mark.parametrize("compared", [False, True])
+def test_a_softmax_reads_the_sums_as_they_are(net: Any, check: Check, compared: bool) -> None:
+    """The host computes it, so that nothing in front of it has to be quantized; behind it a
+    comparison sees the sums' order, for which the weight needs one scale."""
+    sums = net.linear(net.input(6), 4)
+    out = net.op(Softmax(), sums)
+    if compared:
+        out = net.op(ArgMax(), out)
+    calibrated, _ = check(net, W8A8, out)
+    assert quantizers(calibrated.source) == {}
+    (weight,) = (n for n in calibrated.source.nodes if isinstance(n.op, Quant))
+    assert (calibrated.source.tensors[weight.args[1]].size == 1) == compared
 
 
 def test_tables_get_eight_to_ten_bits(net: Any) -> None:

@@ -8,8 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
 
+from hwc.compiler import cli
 from hwc.compiler.build import Options, build
+from hwc.compiler.calibrate import Config
 from hwc.compiler.graph import run
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import lower
@@ -66,9 +69,13 @@ def test_float_onnx_with_calibration(leaky, tmp_path):
         tmp_path / "out",
         verify_inputs=4,
         calib=str(tmp_path / "calib.npz"),
+        quantization=Config.of("w6a8", rounding="second_order", equalize=True),
         work=tmp_path / "cache",
     )
     report = build(options)
+    record = json.loads(report.to_json())["calibrated"]
+    assert record["data"] == str(tmp_path / "calib.npz")
+    assert (record["weight_bits"], record["rounding"]) == (6, "second_order")
     assert report.verified is not None
     assert report.verified.mismatches == report.verified.cycle_errors == 0
     assert {"TwoSlope", "Gather", "Table"} <= {
@@ -78,7 +85,7 @@ def test_float_onnx_with_calibration(leaky, tmp_path):
     assert kinds == {"weight", "activation", "output"}
 
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    network = load_network(leaky, str(tmp_path / "calib.npz"))
+    network = load_network(leaky, str(tmp_path / "calib.npz"), options.quantization)
     lowered = lower(network.source)
     inputs = {name: x[:16] for name, x in network.frames.items()}
     (section,) = manifest["outputs"].values()
@@ -99,7 +106,43 @@ def test_a_float_network_asks_for_calibration(leaky, tmp_path):
 def test_wrong_bits(leaky, tmp_path, bits):
     np.save(tmp_path / "calib.npy", np.zeros((4, 2, 4, 6)))
     with pytest.raises(HwcError, match=r"2\.\.8 bits|such as w8a8"):
-        load_network(leaky, str(tmp_path / "calib.npy"), bits)
+        load_network(leaky, str(tmp_path / "calib.npy"), Config.of(bits))
+
+
+def test_options_of_a_calibration_want_its_data(leaky):
+    with pytest.raises(HwcError, match="name its data with --calib"):
+        load_network(leaky, None, Config.of("w4a8"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        ((), Config()),
+        (("--bits", "w4a6", "--rounding", "second_order"), Config(4, 6, rounding="second_order")),
+        (("--ranges", "percentile", "--percentile", "99"), Config(8, 8, "percentile", None, 99.0)),
+        (
+            ("--weight-ranges", "mse", "--per-tensor"),
+            Config(weight_ranges="mse", per_channel=False),
+        ),
+        (("--no-bias-correction", "--equalize"), Config(bias_correction=False, equalize=True)),
+    ],
+)
+def test_calibration_on_the_command_line(flags, wanted, monkeypatch, tmp_path):
+    """Every option of `Config` reaches the build, and wrong ones say what is right."""
+    seen = []
+
+    def stop(options, step):
+        seen.append(options)
+        raise HwcError("enough")
+
+    monkeypatch.setattr("hwc.compiler.build.build", stop)
+    app = CliRunner()
+    line = ("build", "m.onnx", "--board", "pynq-z2", "--calib", "x.npz", "-o", str(tmp_path / "o"))
+    app.invoke(cli.application(), [*line, *flags])
+    assert [options.quantization for options in seen] == [wanted]
+    bad = app.invoke(cli.application(), [*line, "--rounding", "up"])
+    assert bad.exit_code == 1
+    assert "nearest, second_order" in bad.output
 
 
 def test_quantized_onnx_with_a_residual_of_two_scales(tmp_path):
