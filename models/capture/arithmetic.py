@@ -1,12 +1,19 @@
 """Capture of what works element by element."""
 
 import math
+from collections.abc import Callable
 
 from torch.fx import Node
 
-from hwc.compiler.source import Add, Affine, HardTanh, Relu
+from hwc.compiler.source import Add, Affine, Function, HardTanh, Relu, SourceOp
 from hwc.models.capture.constants import number, vector
 from hwc.models.capture.walk import Capture, Constant, Value
+
+GATES: dict[SourceOp, str] = {
+    Function("sigmoid"): "silu",
+    Function("hard_sigmoid", 1 / 6, 0.5): "hard_swish",
+}
+"""What x times this function of x is."""
 
 
 def relu(c: Capture, node: Node) -> Value:
@@ -66,6 +73,10 @@ def multiply(c: Capture, node: Node) -> Value:
     a = c.args(node)
     x, y = a["self"], a["other"]
     if isinstance(x, Value) and isinstance(y, Value):
+        for one, gate in ((x, y), (y, x)):
+            made = next((n for n in c.nodes if n.name == gate.name), None)
+            if made is not None and made.args == (one.name,) and made.op in GATES:
+                return c.emit(node, Function(GATES[made.op]), one)
         c.fail(node, "the product of two activations is not supported; one factor must be constant")
     x, y = (x, y) if isinstance(x, Value) else (y, x)
     return affine(c, node, x, y, 0.0)
@@ -103,3 +114,21 @@ def affine(c: Capture, node: Node, x: Value, scale, shift) -> Value:
             )
         flat.append(constant)
     return c.emit(node, Affine(), x, *flat)
+
+
+def maximum(c: Capture, node: Node) -> Value:
+    return clip(c, node, lambda limit: HardTanh(limit, math.inf))
+
+
+def minimum(c: Capture, node: Node) -> Value:
+    return clip(c, node, lambda limit: HardTanh(-math.inf, limit))
+
+
+def clip(c: Capture, node: Node, op: Callable[[float], HardTanh]) -> Value:
+    """An activation against one constant."""
+    a = c.args(node)
+    x, limit = a["self"], a["other"]
+    x, limit = (x, limit) if isinstance(x, Value) and x.constant is None else (limit, x)
+    if isinstance(limit, Value) or number(limit).numel() != 1:
+        c.fail(node, "only a maximum or minimum with one constant is supported")
+    return c.emit(node, op(float(number(limit))), x)

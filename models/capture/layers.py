@@ -3,7 +3,7 @@
 import torch
 from torch.fx import Node
 
-from hwc.compiler.source import BatchNorm, Bipolar, Conv, Input, Linear, Quant
+from hwc.compiler.source import BatchNorm, Bipolar, Conv, ConvTranspose, Input, Linear, Quant
 from hwc.models.capture.constants import vector
 from hwc.models.capture.pools import both, sizes
 from hwc.models.capture.walk import Capture, Constant, Value
@@ -12,6 +12,45 @@ from hwc.models.capture.walk import Capture, Constant, Value
 def linear(c: Capture, node: Node) -> Value:
     a = c.args(node)
     return c.emit(node, Linear(), *present(a["input"], a["weight"], a["bias"]))
+
+
+def matmul(c: Capture, node: Node) -> Value:
+    """An activation (B, K) times a constant (K, N)."""
+    x, weight = (c.args(node)[name] for name in c.args(node))
+    return c.emit(node, Linear(), x, turned(c, node, x, weight))
+
+
+def matmul_add(c: Capture, node: Node) -> Value:
+    """A constant plus such a product."""
+    a = c.args(node)
+    if a["beta"] != 1 or a["alpha"] != 1:
+        c.fail(node, "beta and alpha must be 1")
+    bias, x = a["self"], a["mat1"]
+    weight = turned(c, node, x, a["mat2"])
+    if not isinstance(bias, Constant) or bias.value.numel() != weight.value.shape[0]:
+        c.fail(node, "the summand must be a constant, one value per output")
+    flat = Constant(bias.name, bias.value.reshape(-1))
+    return c.emit(node, Linear(), x, weight, flat)
+
+
+def turned(c: Capture, node: Node, x: object, weight: object) -> Constant:
+    """The weight of a Linear for `x @ weight`."""
+    if not isinstance(x, Value) or not isinstance(weight, Constant) or weight.value.ndim != 2:
+        c.fail(node, "only activation @ constant matrix is supported; use nn.Linear")
+    return Constant("", weight.value.t())
+
+
+def conv_transpose(c: Capture, node: Node) -> Value:
+    a = c.args(node)
+    rank = node.meta["val"].ndim - 2
+    op = ConvTranspose(
+        sizes(a["stride"], rank),
+        both(sizes(a["padding"], rank)),
+        sizes(a["output_padding"], rank),
+        sizes(a["dilation"], rank),
+        int(a["groups"]),
+    )
+    return c.emit(node, op, *present(a["input"], a["weight"], a["bias"]))
 
 
 def conv(c: Capture, node: Node) -> Value:

@@ -6,10 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.fx import Node
 
-from hwc.models.capture import arithmetic as arithmetic
-from hwc.models.capture import layers as layers
-from hwc.models.capture import pools as pools
-from hwc.models.capture import shapes as shapes
+from hwc.models.capture import arithmetic, curves, layers, moves, pools, shapes
 from hwc.models.capture.walk import Capture, Value
 from hwc.models.quantize import quantizers  # noqa: F401  (registers hwc::quant and hwc::bipolar)
 
@@ -19,10 +16,15 @@ OPERATORS: dict[object, Callable[[Capture, Node], Value]] = {
     hwc.quant.default: layers.quant,
     hwc.bipolar.default: layers.bipolar,
     aten.linear.default: layers.linear,
+    aten.matmul.default: layers.matmul,
+    aten.mm.default: layers.matmul,
+    aten.addmm.default: layers.matmul_add,
     aten.conv1d.default: layers.conv,
     aten.conv1d.padding: layers.conv,
     aten.conv2d.default: layers.conv,
     aten.conv2d.padding: layers.conv,
+    aten.conv_transpose1d.default: layers.conv_transpose,
+    aten.conv_transpose2d.input: layers.conv_transpose,
     aten.batch_norm.default: layers.batch_norm,
     aten._native_batch_norm_legit_no_training.default: layers.batch_norm,
     aten.relu.default: arithmetic.relu,
@@ -30,6 +32,19 @@ OPERATORS: dict[object, Callable[[Capture, Node], Value]] = {
     aten.hardtanh.default: arithmetic.hard_tanh,
     aten.clamp.default: arithmetic.clamp,
     aten.clamp_min.default: arithmetic.clamp,
+    aten.maximum.default: arithmetic.maximum,
+    aten.minimum.default: arithmetic.minimum,
+    **{getattr(aten, name).default: curves.curve for name in curves.CURVES},
+    aten.gelu.default: curves.gelu,
+    aten.hardsigmoid.default: curves.hard_sigmoid,
+    aten.hardswish.default: curves.hard_swish,
+    aten.elu.default: curves.elu,
+    aten.celu.default: curves.celu,
+    aten.selu.default: curves.selu,
+    aten.softplus.default: curves.softplus,
+    aten.leaky_relu.default: curves.leaky,
+    aten.prelu.default: curves.parametric,
+    aten.softmax.int: curves.softmax,
     aten.add.Tensor: arithmetic.add,
     aten.sub.Tensor: arithmetic.subtract,
     aten.rsub.Scalar: arithmetic.reverse_subtract,
@@ -55,9 +70,21 @@ OPERATORS: dict[object, Callable[[Capture, Node], Value]] = {
     aten.squeeze.dims: shapes.reshape,
     aten.unflatten.int: shapes.reshape,
     aten.cat.default: shapes.concat,
+    aten.pad.default: moves.pad,
+    aten.constant_pad_nd.default: moves.pad,
+    aten.upsample_nearest1d.default: moves.upsample,
+    aten.upsample_nearest1d.vec: moves.upsample,
+    aten.upsample_nearest2d.default: moves.upsample,
+    aten.upsample_nearest2d.vec: moves.upsample,
+    aten.permute.default: moves.permute,
+    aten.transpose.int: moves.transpose,
+    aten.slice.Tensor: moves.cut,
+    aten.narrow.default: moves.narrow,
+    aten.select.int: moves.select,
+    **dict.fromkeys(moves.SPLITS, moves.split),
     aten.argmax.default: shapes.arg_max,
     aten.topk.default: shapes.top_k,
-    operator.getitem: shapes.item,
+    operator.getitem: moves.item,
     aten.dropout.default: shapes.same,
     aten.feature_dropout.default: shapes.same,
     aten.contiguous.default: shapes.same,
@@ -71,20 +98,15 @@ OPERATORS: dict[object, Callable[[Capture, Node], Value]] = {
 
 # What would work instead, by operator.
 HINTS = {
-    "softmax": "leave it out: the class is the argmax of the logits",
     "log_softmax": "leave it out: the class is the argmax of the logits",
-    "sigmoid": "use a ReLU or hardtanh with a quantizer; for a decision compare the logit with 0",
-    "tanh": "use hardtanh with a quantizer",
-    "gelu": "use a ReLU with a quantizer",
-    "silu": "use a ReLU with a quantizer",
-    "leaky_relu": "use a ReLU with a quantizer",
-    "pad": "use the padding= of the convolution",
-    "constant_pad_nd": "use the padding= of the convolution",
-    "matmul": "use nn.Linear with constant weights",
-    "mm": "use nn.Linear with constant weights",
-    "layer_norm": "use batch-norm, whose statistics are constants",
-    "group_norm": "use batch-norm, whose statistics are constants",
     "sign": "use hwc.models.BipolarAct, for which 0 counts as +1",
     "round": "use hwc.models.QuantAct",
+    "layer_norm": "use batch-norm, whose statistics are constants",
+    "group_norm": "use batch-norm, whose statistics are constants",
+    "instance_norm": "use batch-norm, whose statistics are constants",
+    "upsample_bilinear2d": 'use mode="nearest" or a transposed convolution',
+    "pixel_shuffle": "use a transposed convolution",
     "conv3d": "use one- or two-dimensional convolutions",
+    "lstm": "unroll it, or use one-dimensional convolutions",
+    "scaled_dot_product_attention": "no unit multiplies two activations",
 }

@@ -1,8 +1,11 @@
 """Capture of pooling."""
 
+from math import prod
+
 from torch.fx import Node
 
 from hwc.compiler.source import AvgPool, GlobalAvgPool, MaxPool, Reshape
+from hwc.models.capture.arithmetic import affine
 from hwc.models.capture.walk import Capture, Value
 
 
@@ -25,10 +28,21 @@ def avg_pool(c: Capture, node: Node) -> Value:
     rank = node.meta["val"].ndim - 2
     kernel = sizes(a["kernel_size"], rank)
     stride = sizes(a["stride"] or kernel, rank)
-    if a["ceil_mode"] or a.get("divisor_override") is not None:
-        c.fail(node, "ceil_mode and divisor_override are not supported; use padding")
-    op = AvgPool(kernel, stride, both(sizes(a["padding"], rank)), bool(a["count_include_pad"]))
-    return c.emit(node, op, a["self"])
+    padding = both(sizes(a["padding"], rank))
+    extra = ()
+    if a["ceil_mode"]:
+        before = node.args[0].meta["val"].shape[2:]  # pyright: ignore
+        ends = [(n - 1) * s + k for n, s, k in zip(c.shape(node)[1:], stride, kernel, strict=True)]
+        have = [n + sum(padding[2 * i : 2 * i + 2]) for i, n in enumerate(before)]
+        extra = tuple(max(end - n, 0) for end, n in zip(ends, have, strict=True))
+    divisor = a.get("divisor_override")
+    if divisor is None:
+        op = AvgPool(kernel, stride, padding, bool(a["count_include_pad"]), extra)
+        return c.emit(node, op, a["self"])
+    if any(extra):
+        c.fail(node, "ceil_mode with divisor_override is not supported")
+    mean = c.emit(node, AvgPool(kernel, stride, padding), a["self"])
+    return affine(c, node, mean, prod(kernel) / divisor, 0.0)
 
 
 def adaptive_avg_pool(c: Capture, node: Node) -> Value:

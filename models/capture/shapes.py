@@ -1,6 +1,5 @@
 """Capture of what moves, joins or selects elements."""
 
-import torch
 from torch.fx import Node
 
 from hwc.compiler.source import ArgMax, Concat, Flatten, Reshape, TopK
@@ -51,15 +50,3 @@ def top_k(c: Capture, node: Node) -> Value:
     if a["dim"] % rank != 1 or not a["largest"] or not a["sorted"]:
         c.fail(node, "only the sorted largest along dim=1 are supported")
     return c.emit(node, TopK(int(a["k"])), a["self"])
-
-
-def item(c: Capture, node: Node) -> Value:
-    """Of the several results of an operator: the indices of top-k, the first of all others."""
-    of, index = node.args
-    assert isinstance(of, Node)
-    wanted = 1 if of.target == torch.ops.aten.topk.default else 0
-    if index != wanted:
-        c.fail(of, "only the indices of top-k and the values of a max-pool can be used")
-    value = c.values[of]
-    assert isinstance(value, Value)
-    return value

@@ -50,12 +50,28 @@ def treated(step: Step, number: int, model: nn.Module) -> dict[str, nn.Module]:
     return chosen
 
 
+def others_of(model: nn.Module) -> dict[str, nn.Module]:
+    """Modules with matrices that no method treats, such as transposed convolutions."""
+    return {
+        name: m
+        for name, m in model.named_modules()
+        if not isinstance(m, (*KINDS, parametrize.ParametrizationList))
+        and any(p.ndim > 1 for p in m.parameters(recurse=False))
+    }
+
+
 def check_coverage(recipe: Recipe, model: nn.Module) -> None:
     """Refuse a recipe that leaves a layer alone without saying so."""
-    names = list(layers_of(model))
+    names, others = list(layers_of(model)), others_of(model)
     if not names:
         raise CompressError("the network has no Linear, Conv1d or Conv2d layer")
-    said = set(matching(recipe.excepted, names, "except"))
+    said = set(matching(recipe.excepted, [*names, *others], "except"))
+    for name, module in others.items():
+        if name not in said:
+            raise CompressError(
+                f"layer {name!r} ({type(module).__name__}) is one that no method treats; name it "
+                f'in the recipe\'s except = ["{name}"] if it is to stay as it is'
+            )
     for number, step in enumerate(recipe.steps, 1):
         said |= set(matching(step.layers, names, f"step {number} ({step.name}): layers"))
         said |= set(matching(step.excepted, names, f"step {number} ({step.name}): except"))

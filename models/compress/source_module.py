@@ -5,10 +5,7 @@ ReLUs become `nn.ReLU`; everything else is evaluated by PyTorch's functions. Wei
 quantizes stay quantized (`FixedWeight`) until a method takes them over.
 """
 
-import functools
 import re
-from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 import numpy as np
@@ -17,31 +14,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hwc.compiler.source import (
-    Add,
     Affine,
-    AvgPool,
     BatchNorm,
     Bipolar,
-    Concat,
     Conv,
-    Flatten,
-    GlobalAvgPool,
-    HardTanh,
     Linear,
-    MaxPool,
+    PRelu,
     Quant,
     Relu,
-    Reshape,
     Source,
     SourceNode,
 )
 from hwc.models.compress.errors import CompressError
-from hwc.models.compress.layers import FixedWeight
+from hwc.models.compress.source_calls import Call, call_of, padded
 from hwc.models.quantize import snap
+from hwc.models.quantize.fixed_weight import FixedWeight
 from hwc.models.quantize.quantizers import bipolar, quant
 from hwc.models.quantize.weight import quantize_weight
-
-Call = Callable[..., Tensor]
 
 
 class Fixed(nn.Module):
@@ -81,9 +70,14 @@ class SourceModule(nn.Module):
                 continue
             made = maker.made(node)
             arity = len(node.args) if node.op.activations is None else node.op.activations
+            args = node.args[:arity]
             if isinstance(made, nn.Module):
                 made = self._add(node.name, made)
-            self.calls.append((node.name, made, node.args[:arity]))
+            if isinstance(node.op, Conv) and uneven(node.op):
+                # PyTorch's convolutions have one number for both sides of an axis.
+                self.calls.append((f"{node.name} padded", padded(node.op.padding), args))
+                args = (f"{node.name} padded",)
+            self.calls.append((node.name, made, args))
 
     def forward(self, x: Tensor) -> Tensor:
         values = {self.entry: x}
@@ -122,11 +116,6 @@ class _Maker:
     def made(self, node: SourceNode) -> nn.Module | Call:
         op, rank = node.op, len(self.source.shapes[node.args[0]]) + 1
         match op:
-            case Conv() if op.padding[::2] != op.padding[1::2]:
-                raise CompressError(
-                    f"node {node.name}: padding {op.padding} differs between the sides of an axis; "
-                    "PyTorch's convolutions have one number for both"
-                )
             case Linear() | Conv():
                 return self._layer(node)
             case BatchNorm():
@@ -147,13 +136,22 @@ class _Maker:
             case Affine():
                 scale, shift = (self.tensor(name).flatten() for name in node.args[1:])
                 return snap.Affine(*(t.clone() for t in torch.broadcast_tensors(scale, shift)))
-        call = _plain(node)
+            case PRelu():
+                return self._leaky(node)
+        call = call_of(op)
         if call is None:
             raise CompressError(
                 f"node {node.name}: {op} has no counterpart that could be trained and captured "
                 "again; compress the PyTorch network itself, or leave this out of it"
             )
         return call
+
+    def _leaky(self, node: SourceNode) -> nn.Module:
+        slope = self.tensor(node.args[1]).flatten()
+        leaky = nn.PReLU(len(slope))
+        with torch.no_grad():
+            leaky.weight.copy_(slope)
+        return leaky
 
     def _layer(self, node: SourceNode) -> nn.Module:
         op, quantizer = node.op, None
@@ -201,6 +199,11 @@ class _Maker:
         return norm
 
 
+def uneven(op: Conv) -> bool:
+    """Does the padding differ between the sides of an axis?"""
+    return op.padding[::2] != op.padding[1::2]
+
+
 def _convolution(op: Conv, weight: Tensor) -> nn.Conv1d | nn.Conv2d:
     kind = nn.Conv2d if weight.ndim == 4 else nn.Conv1d
     return kind(
@@ -208,35 +211,7 @@ def _convolution(op: Conv, weight: Tensor) -> nn.Conv1d | nn.Conv2d:
         weight.shape[0],
         tuple(weight.shape[2:]),  # pyright: ignore[reportArgumentType]
         op.stride,  # pyright: ignore[reportArgumentType]
-        op.padding[::2],  # pyright: ignore[reportArgumentType]
+        0 if uneven(op) else op.padding[::2],  # pyright: ignore[reportArgumentType]
         op.dilation,  # pyright: ignore[reportArgumentType]
         op.groups,
     )
-
-
-def _plain(node: SourceNode) -> Call | None:
-    """Operations without constants."""
-    op = node.op
-    match op:
-        case HardTanh():
-            return partial(torch.clamp, min=op.lo, max=op.hi)
-        case Add():
-            return lambda *x: functools.reduce(torch.add, x[1:], x[0])
-        case Concat():
-            return lambda *x: torch.cat(x, 1)
-        case Flatten():
-            return partial(torch.flatten, start_dim=1)
-        case Reshape():
-            return lambda x: x.reshape(-1, *op.shape)
-        case GlobalAvgPool():
-            return lambda x: x.flatten(2).mean(2)
-        case MaxPool() if op.padding[::2] == op.padding[1::2]:
-            most = F.max_pool2d if len(op.kernel) == 2 else F.max_pool1d
-            return lambda x: most(x, op.kernel, op.stride, op.padding[::2], op.dilation)
-        case AvgPool() if op.padding[::2] == op.padding[1::2] and not any(op.extra):
-            pool = F.avg_pool2d if len(op.kernel) == 2 else F.avg_pool1d
-            return lambda x: pool(
-                x, op.kernel, op.stride, op.padding[::2], False, op.count_include_pad
-            )
-        case _:
-            return None
