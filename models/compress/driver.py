@@ -30,7 +30,7 @@ from hwc.models.compress.report import Report, StepReport, integer_codes, report
 from hwc.models.compress.training import Trainer, accuracy, entering, twin_of
 from hwc.models.copying import copy_of
 from hwc.models.data import Dataset, load_data
-from hwc.models.pruning.mask import chain_of
+from hwc.models.pruning.mask import chain_of, latent_of
 from hwc.models.quantize.activation import BipolarAct, QuantAct, QuantInput
 from hwc.models.quantize.snap import snap
 from hwc.models.sharing.hashed import Hashed
@@ -72,6 +72,7 @@ class Compressed:
             report.steps,
             tuple(layer.name for layer in report.layers),
             report.parameters,
+            report.weights,
             report.validation,
             accuracy,
             report.seconds,
@@ -241,8 +242,9 @@ class Run:
         written = encode_small(replace(checkpoint, samples={}, labels=None), hashes)
         names = tuple(layers_of(model))
         parameters = sum(p.numel() for p in self.model.parameters())
+        weights = sum(latent_of(layer).numel() for layer in layers_of(self.model).values())
         report = report_of(
-            checkpoint.source, written, steps, names, parameters, validation, test, seconds
+            checkpoint.source, written, steps, names, parameters, weights, validation, test, seconds
         )
         return Compressed(snapped, checkpoint, report, hashes)
 

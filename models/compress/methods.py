@@ -4,12 +4,14 @@ from hwc.models.binary import steps as binary
 from hwc.models.compress.method import Method
 from hwc.models.compress.steps import FineTune, Levels, Uniform
 from hwc.models.pruning import steps as pruning
+from hwc.models.pruning.channel_steps import ChannelPruning
 from hwc.models.quantize.steps import FixedPoint
 from hwc.models.sharing import steps as sharing
 
 METHODS: dict[str, type[Method]] = {
     "biased_decay": pruning.BiasedDecay,
     "binary": binary.Binary,
+    "channels": ChannelPruning,
     "few_multiplications": binary.FewMultiplications,
     "finetune": FineTune,
     "fixed_point": FixedPoint,

@@ -14,6 +14,7 @@ from hwc.models.compress.training import Trainer
 from hwc.models.data import Dataset
 from hwc.models.quantize.twin import without_quantizers
 from hwc.models.zoo import NETS
+from hwc.models.zoo.bottleneck import resnet_50
 from hwc.models.zoo.layers import at_least
 
 
@@ -65,10 +66,20 @@ def lenet_5(data: Dataset) -> nn.Module:
     )
 
 
+def resnet_50_of(data: Dataset) -> nn.Module:
+    """ResNet-50 for images of three channels."""
+    if data.shape[0] != 3:
+        raise CompressError(
+            f"resnet-50 takes images of 3 channels, not {data.shape} of {data.name}"
+        )
+    return resnet_50(data.classes)
+
+
 NETWORKS: dict[str, Callable[[Dataset], nn.Module]] = {
     "lenet-300-100": lenet_300_100,
     "lenet-300-100-bn": lenet_300_100_bn,
     "lenet-5": lenet_5,
+    "resnet-50": resnet_50_of,
 }
 
 

@@ -50,12 +50,14 @@ class LayerReport:
 @dataclass(frozen=True)
 class Report:
     """The whole: `accuracy` on the test part, `validation` on the held-out share of the training
-    part. `nonzero_ratio` is weights over nonzero weights, `encoded_ratio` 32 bits a parameter over
+    part. `weights` are those of the layers that came in, `nonzero_ratio` these over
+    what is left of them and not zero, `encoded_ratio` 32 bits a parameter over
     the encoded bits of all tensors, `ratio` 4 bytes a parameter over the bytes of the file."""
 
     layers: tuple[LayerReport, ...]
     steps: tuple[StepReport, ...]
     parameters: int
+    weights: int
     nonzero_ratio: float
     encoded_bits: Mapping[str, int]
     encoded_ratio: float
@@ -108,6 +110,7 @@ def report_of(
     steps: tuple[StepReport, ...],
     names: Sequence[str],
     parameters: int,
+    weights: int,
     validation: Mapping[str, float],
     test: Mapping[str, float],
     seconds: float,
@@ -124,13 +127,13 @@ def report_of(
     total = sum(p.parts.total() for p in written.tensors.values())
     bits += inside
     bits["other tensors"] = total - inside.total()
-    weights, nonzero = sum(x.weights for x in layers), sum(x.nonzero for x in layers)
+    nonzero = sum(x.nonzero for x in layers)
     macs: Counter[str] = Counter()
     for layer in layers:
         macs[layer.kind] += layer.macs_nonzero
     size = len(written.data)
     return Report(
-        tuple(layers), steps, parameters,
+        tuple(layers), steps, parameters, weights,
         round(weights / max(nonzero, 1), 2),
         dict(bits), round(32 * parameters / total, 2),
         size, round(4 * parameters / size, 2),

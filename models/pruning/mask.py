@@ -15,7 +15,6 @@ __all__ = [
     "PruningError",
     "chain_of",
     "density",
-    "keep_units",
     "latent_of",
     "mask_of",
     "set_mask",
@@ -86,12 +85,6 @@ def set_mask(layer: nn.Module, keep: Tensor) -> None:
             f"the weight of {type(layer).__name__} is quantized already; prune first, then quantize"
         )
     parametrize.register_parametrization(layer, "weight", Mask(keep))
-
-
-def keep_units(layer: nn.Module, units: Tensor) -> None:
-    """Keep the weights of these outputs only; `units` is bool (N,)."""
-    latent = latent_of(layer)
-    set_mask(layer, units.reshape(-1, *(1,) * (latent.ndim - 1)).expand_as(latent))
 
 
 def density(layer: nn.Module) -> float:

@@ -3,17 +3,19 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwc.models.compress.method import Method, Work
 from hwc.models.pruning import penalties
+from hwc.models.pruning.channel_steps import cut_weakest, whole
 from hwc.models.pruning.gradual import density_at
 from hwc.models.pruning.magnitude import keep_best, keep_best_of_all
 from hwc.models.pruning.mask import (
     PruningError,
     chain_of,
-    keep_units,
     latent_of,
     mask_of,
     set_mask,
@@ -200,7 +202,7 @@ class Surgeon(_Pruning):
 @dataclass(frozen=True)
 class Regularized(_Pruning):
     """Training with an l1, l2 or group penalty, then the smallest weights (or, with a group
-    penalty, units) go and training goes on without it."""
+    penalty, units for good) go and training goes on without it."""
 
     penalty: Literal["l1", "l2", "group"] = "l1"
     rate: float = 1e-4
@@ -216,18 +218,23 @@ class Regularized(_Pruning):
         of = {"l1": penalties.l1, "l2": penalties.l2, "group": penalties.group_lasso}[self.penalty]
         work.train(self.epochs, self.lr, penalty=lambda: self.rate * of(weights))
         for layer in work.layers.values():
-            latent = latent_of(layer).detach()
             if self.penalty != "group":
-                set_mask(layer, keep_best(latent.abs(), self.density))
-                continue
-            keep_units(layer, keep_best(latent.flatten(1).norm(dim=1), self.density))
+                set_mask(layer, keep_best(latent_of(layer).detach().abs(), self.density))
+        if self.penalty == "group":
+            cut_weakest(work, 2, self._weakest)
         work.train(self.tune, self.lr)
+
+    def _weakest(self, load: NDArray[np.float64]) -> NDArray[np.int64]:
+        return np.argsort(load)[: len(load) - round(self.density * len(load))]
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        return whole(layer) if self.penalty == "group" else super().refuses(layer)
 
 
 @dataclass(frozen=True)
 class BiasedDecay(_Pruning):
     """Hanson & Pratt's biased weight decay, its rate ramped up over the first half of the training;
-    units whose incoming weights have shrunk below `least` of the largest unit's go."""
+    units whose incoming weights have shrunk below `least` of the largest unit's are taken out."""
 
     form: Literal["hyperbolic", "exponential"] = "hyperbolic"
     rate: float = 0.05
@@ -253,7 +260,8 @@ class BiasedDecay(_Pruning):
             penalty=lambda: progress[0] * self.weight * of(weights, self.rate),
             after_step=after,
         )
-        for layer in work.layers.values():
-            load = latent_of(layer).detach().abs().flatten(1).sum(1)
-            keep_units(layer, load >= self.least * load.max())
+        cut_weakest(work, 1, lambda load: np.flatnonzero(load < self.least * load.max()))
         work.train(self.tune, self.lr)
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        return whole(layer)

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from hwc.models.compress.method import Method, Work
+from hwc.models.curvature import fisher
 from hwc.models.pruning.mask import mask_of
 from hwc.models.quantize.power_of_two import PowerOfTwoWeight
 from hwc.models.quantize.weight import quantize_weight
 from hwc.models.sharing.codebook import share, share_bins, share_constrained
-from hwc.models.sharing.curvature import fisher
 from hwc.models.sharing.hashed import share_by_hash
 from hwc.models.sharing.indirect import quantized
 from hwc.models.sharing.vectors import share_pieces, share_rows

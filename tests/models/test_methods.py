@@ -15,8 +15,9 @@ from hwc.models.compress.recipe import parse
 # What each step gets, and the most values that the weights of a layer may have afterwards (None:
 # any number) and the largest share of them that may differ from 0.
 CASES = {
-    "biased_decay": ("epochs = 1\ntune = 1", None, 1.0),
+    "biased_decay": ('except = ["3"]\nepochs = 1\nleast = 0.97\ntune = 1', None, 1.0),
     "binary": ("epochs = 1", 2, 1.0),
+    "channels": ('except = ["3"]\nkeep = 0.5\nround_to = 4\nepochs = 1', None, 1.0),
     "few_multiplications": ("epochs = 1", 3, 1.0),
     "finetune": ("epochs = 1", None, 1.0),
     "fixed_point": ("epochs = 1", None, 1.0),
@@ -30,7 +31,11 @@ CASES = {
     "obs": ("density = 0.25", None, 0.26),
     "power_of_two": ("bits = 3\nepochs = 1", 7, 1.0),
     "product_quantization": ("k = 4\nepochs = 1", None, 1.0),
-    "regularized": ("penalty = 'group'\ndensity = 0.5\nepochs = 1\ntune = 1", None, 0.5),
+    "regularized": (
+        "except = ['3']\npenalty = 'group'\ndensity = 0.5\nepochs = 1\ntune = 1",
+        None,
+        1.0,
+    ),
     "residual_quantization": ("k = 4\nstages = 2\nepochs = 1", None, 1.0),
     "surgery": ("c = 0.5\nepochs = 2", None, 0.7),
     "ternary": ("epochs = 1", 3, 1.0),
@@ -38,8 +43,11 @@ CASES = {
     "uniform_bins": ("width = 1.0\nepochs = 1", 40, 0.9),
     "uniform": ("bits = 4\nepochs = 1", 15, 1.0),
 }
+SMALLER = ("biased_decay", "channels", "regularized")
+"""Methods that take units out."""
 FLOAT = (
     "biased_decay",
+    "channels",
     "finetune",
     "gradual",
     "magnitude",
@@ -73,7 +81,9 @@ def test_method(name: str, tmp_path) -> None:
     assert source == made.checkpoint.source
     lowered = lower(source)
     weights = [n.op.weight.dense() for n in lowered.graph.nodes if isinstance(n.op, MatMul)]
-    assert [w.shape for w in weights] == [(32, 64), (10, 32)]
+    units = len(weights[0])
+    assert units < 32 if name in SMALLER else units == 32
+    assert [w.shape for w in weights] == [(units, 64), (10, units)]
     for w in weights:
         assert values is None or len(np.unique(w)) <= values
         assert len(np.unique(w)) > 1
