@@ -5,6 +5,8 @@ from hwc.models.compress.method import Method
 from hwc.models.compress.steps import FineTune, Levels, Uniform
 from hwc.models.pruning import steps as pruning
 from hwc.models.pruning.channel_steps import ChannelPruning
+from hwc.models.pruning.merging_step import Merging
+from hwc.models.pruning.second_order_steps import BrainDamage, GlobalSurgeon
 from hwc.models.quantize.steps import FixedPoint
 from hwc.models.sharing import steps as sharing
 
@@ -21,8 +23,11 @@ METHODS: dict[str, type[Method]] = {
     "levels": Levels,
     "loss_aware": binary.LossAware,
     "magnitude": pruning.Magnitude,
+    "merging": Merging,
     "n_of_m": pruning.NofM,
+    "obd": BrainDamage,
     "obs": pruning.Surgeon,
+    "obs_global": GlobalSurgeon,
     "power_of_two": sharing.PowerOfTwo,
     "product_quantization": sharing.ProductQuantization,
     "regularized": pruning.Regularized,

@@ -22,7 +22,7 @@ from hwc.models.pruning.mask import PruningError, chain_of
 from hwc.models.pruning.remove import remove
 from hwc.models.pruning.surgeon import rows_of
 
-__all__ = ["ChannelPruning", "cut_weakest", "whole"]
+__all__ = ["ChannelPruning", "cut", "cut_weakest", "example_of", "groups_of", "reader_of", "whole"]
 
 ROWS = 20_000
 """Most samples of a layer's inputs that the LASSO looks at."""
@@ -172,7 +172,7 @@ def cut_by_lasso(work: Work, channels: Channels, groups: list[Labels], gone: Lab
             continue
         present = channels_of(work.model, example)
         (group,) = (g for g in present.groups() if maker in makers_of(present, g))
-        reader = _reader(work.model, present, group)
+        reader = reader_of(work.model, present, group)
         if reader is None:
             order = scores.magnitude(work.model, present)
             lost = sorted(group.tolist(), key=lambda r: (order[r], r))[:count]
@@ -193,7 +193,7 @@ def cut_by_lasso(work: Work, channels: Channels, groups: list[Labels], gone: Lab
             layer.weight.copy_(new.reshape(layer.weight.shape))  # pyright: ignore
 
 
-def _reader(model: nn.Module, channels: Channels, group: Labels) -> str | None:
+def reader_of(model: nn.Module, channels: Channels, group: Labels) -> str | None:
     """The one Linear or convolution without groups that reads the whole group and nothing else."""
     inside, found = set(group.tolist()), []
     for use, labels in channels.uses.items():

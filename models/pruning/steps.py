@@ -25,11 +25,20 @@ from hwc.models.pruning.sensitivity import densities, scan
 from hwc.models.pruning.surgeon import hessian, rows_of, surgeon, without_idle
 from hwc.models.pruning.surgery import Thresholds, operate, settle
 
-__all__ = ["BiasedDecay", "Gradual", "Magnitude", "NofM", "Regularized", "Surgeon", "Surgery"]
+__all__ = [
+    "BiasedDecay",
+    "Gradual",
+    "Magnitude",
+    "NofM",
+    "Pruning",
+    "Regularized",
+    "Surgeon",
+    "Surgery",
+]
 
 
 @dataclass(frozen=True)
-class _Pruning(Method):
+class Pruning(Method):
     """What pruning methods share: masks come before quantizers."""
 
     def refuses(self, layer: nn.Module) -> str | None:
@@ -57,7 +66,7 @@ def _sizes(work: Work) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class Magnitude(_Pruning):
+class Magnitude(Pruning):
     """The smallest weights go at once, then training goes on: of each layer, or of all together."""
 
     density: float = 0.1
@@ -78,7 +87,7 @@ class Magnitude(_Pruning):
 
 
 @dataclass(frozen=True)
-class Gradual(_Pruning):
+class Gradual(Pruning):
     """Automated gradual pruning: the density falls along a cubic ramp over the first `ramp` of the
     training, the masks are drawn anew `updates` times, then training goes on with the last ones.
 
@@ -124,7 +133,7 @@ class Gradual(_Pruning):
 
 
 @dataclass(frozen=True)
-class Surgery(_Pruning):
+class Surgery(Pruning):
     """Dynamic network surgery with threshold mean + `c` * std of every layer; masks are looked at
     with falling probability until `stop` of the training."""
 
@@ -155,7 +164,7 @@ class Surgery(_Pruning):
 
 
 @dataclass(frozen=True)
-class NofM(_Pruning):
+class NofM(Pruning):
     """At most `n` of each `m` neighbouring inputs, by magnitude, then training goes on."""
 
     n: int = 2
@@ -175,7 +184,7 @@ class NofM(_Pruning):
 
 
 @dataclass(frozen=True)
-class Surgeon(_Pruning):
+class Surgeon(Pruning):
     """Layer-wise Optimal Brain Surgeon, in the order of the layers: each sees the inputs that the
     pruned ones before it give. No training is needed; `epochs` may follow."""
 
@@ -200,7 +209,7 @@ class Surgeon(_Pruning):
 
 
 @dataclass(frozen=True)
-class Regularized(_Pruning):
+class Regularized(Pruning):
     """Training with an l1, l2 or group penalty, then the smallest weights (or, with a group
     penalty, units for good) go and training goes on without it."""
 
@@ -232,7 +241,7 @@ class Regularized(_Pruning):
 
 
 @dataclass(frozen=True)
-class BiasedDecay(_Pruning):
+class BiasedDecay(Pruning):
     """Hanson & Pratt's biased weight decay, its rate ramped up over the first half of the training;
     units whose incoming weights have shrunk below `least` of the largest unit's are taken out."""
 

@@ -27,7 +27,10 @@ CASES = {
     "levels": ("hi = 1\nepochs = 1", 3, 1.0),
     "loss_aware": ("levels = 3\nepochs = 1", 3, 1.0),
     "magnitude": ("density = 0.25\nscope = 'global'\nepochs = 1", None, 0.26),
+    "merging": ('except = ["3"]\nkeep = 0.5', None, 1.0),
     "n_of_m": ("n = 1\nm = 4\nepochs = 1", None, 0.25),
+    "obd": ("density = 0.25\nper_round = 0.4\nepochs = 1", None, 0.26),
+    "obs_global": ("density = 0.5\nimages = 4", None, 0.51),
     "obs": ("density = 0.25", None, 0.26),
     "power_of_two": ("bits = 3\nepochs = 1", 7, 1.0),
     "product_quantization": ("k = 4\nepochs = 1", None, 1.0),
@@ -43,7 +46,7 @@ CASES = {
     "uniform_bins": ("width = 1.0\nepochs = 1", 40, 0.9),
     "uniform": ("bits = 4\nepochs = 1", 15, 1.0),
 }
-SMALLER = ("biased_decay", "channels", "regularized")
+SMALLER = ("biased_decay", "channels", "merging", "regularized")
 """Methods that take units out."""
 FLOAT = (
     "biased_decay",
@@ -51,8 +54,11 @@ FLOAT = (
     "finetune",
     "gradual",
     "magnitude",
+    "merging",
     "n_of_m",
+    "obd",
     "obs",
+    "obs_global",
     "regularized",
     "surgery",
 )

@@ -1,0 +1,95 @@
+"""Second-order pruning of whole networks as steps of a recipe."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from hwc.models.compress.method import Work
+from hwc.models.curvature import curvature
+from hwc.models.pruning.brain_damage import (
+    MOST_WEIGHTS,
+    inverse_hessian,
+    jacobian,
+    operate_all,
+    saliency,
+)
+from hwc.models.pruning.magnitude import keep_best_of_all
+from hwc.models.pruning.mask import PruningError, latent_of, mask_of, set_mask
+from hwc.models.pruning.steps import Pruning
+
+__all__ = ["BrainDamage", "GlobalSurgeon"]
+
+
+@dataclass(frozen=True)
+class BrainDamage(Pruning):
+    """Optimal Brain Damage: in each round the share `per_round` of the weights that are left goes,
+    those of the least saliency of all layers together, and training goes on for `epochs`."""
+
+    density: float = 0.1
+    per_round: float = 0.3
+    epochs: int = 4
+    lr: float = 5e-4
+
+    strength: ClassVar = ("density", 0.5, 0.02)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.per_round < 1:
+            raise PruningError(f"obd: per_round must be between 0 and 1, got {self.per_round}")
+
+    def apply(self, work: Work) -> None:
+        latents = [latent_of(layer) for layer in work.layers.values()]
+        left = 1.0
+        while left > self.density:
+            left = max(left * (1 - self.per_round), self.density)
+            found = curvature(work, latents)
+            scores = {}
+            for (name, layer), latent, h in zip(work.layers.items(), latents, found, strict=True):
+                mask, score = mask_of(layer), saliency(latent.detach(), h)
+                # Without curvature (an input that is always 0) the smaller weight goes first.
+                score = score + torch.finfo(score.dtype).tiny * (1 + latent.detach().abs())
+                scores[name] = score if mask is None else torch.where(mask.keep, score, -1.0)
+            for name, keep in keep_best_of_all(scores, left).items():
+                set_mask(work.layers[name], keep)
+            work.train(self.epochs, self.lr)
+
+
+@dataclass(frozen=True)
+class GlobalSurgeon(Pruning):
+    """Optimal Brain Surgeon on all layers of the step together, for small networks: the inverse
+    Hessian of the logits over `images` training images, one weight at a time."""
+
+    density: float = 0.1
+    images: int = 100
+    damping: float = 1e-4
+    epochs: int = 0
+    lr: float = 5e-4
+
+    strength: ClassVar = ("density", 0.5, 0.02)
+
+    def apply(self, work: Work) -> None:
+        latents = [latent_of(layer) for layer in work.layers.values()]
+        total = sum(latent.numel() for latent in latents)
+        if total > MOST_WEIGHTS:
+            raise PruningError(
+                f"obs_global: the inverse Hessian of {total:,} weights takes "
+                f"{8 * total**2 / 2**30:,.0f} GiB; at most {MOST_WEIGHTS:,} weights are taken. "
+                'Use method = "obs", layer by layer'
+            )
+        raw = torch.from_numpy(work.data.x_train[: self.images]).float() * work.data.scale
+        inverse = inverse_hessian(jacobian(work.model, latents, raw), self.damping)
+        weight = torch.cat([self._kept(layer) for layer in work.layers.values()])
+        count = int((weight != 0).sum()) - round(self.density * total)
+        new = operate_all(weight, inverse, max(count, 0))
+        parts = new.split([latent.numel() for latent in latents])
+        for layer, latent, part in zip(work.layers.values(), latents, parts, strict=True):
+            with torch.no_grad():
+                latent.copy_(part.reshape(latent.shape))
+            set_mask(layer, latent.detach() != 0)
+        work.train(self.epochs, self.lr)
+
+    @staticmethod
+    def _kept(layer: nn.Module) -> Tensor:
+        mask, latent = mask_of(layer), latent_of(layer).detach()
+        return (latent if mask is None else latent * mask.keep).flatten()
