@@ -32,6 +32,7 @@ METHODS: dict[str, type[Method]] = {
     "product_quantization": sharing.ProductQuantization,
     "regularized": pruning.Regularized,
     "residual_quantization": sharing.ResidualQuantization,
+    "soft_sharing": sharing.SoftSharing,
     "surgery": pruning.Surgery,
     "ternary": binary.Ternary,
     "trained_ternary": binary.Trained,

@@ -10,8 +10,9 @@ from hwc.models.pruning.mask import latent_of
 from hwc.models.sharing.entropy import constrained
 from hwc.models.sharing.indirect import Indirect, SharingError, replace_weight, zeros_of
 from hwc.models.sharing.kmeans import lloyd, spread_evenly
+from hwc.models.sharing.mixture import Mixture
 
-__all__ = ["Codebook", "share", "share_bins", "share_constrained"]
+__all__ = ["Codebook", "share", "share_bins", "share_by_mixture", "share_constrained"]
 
 Find = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 """(weights that are left, their importance) -> (values, which of them each weight has; 0 for the
@@ -84,6 +85,25 @@ def share_bins(
         return values.to(kept.dtype), places
 
     return _shared(layer, 1, weights, bits, found)
+
+
+def share_by_mixture(layer: nn.Module, mixture: Mixture, bits: int = 8) -> Codebook:
+    """Let each of the layer's weights be the mean of the component of a mixture that is most
+    responsible for it, 0 for the zero component. Pruned weights stay 0."""
+    weight = layer.weight.detach()  # pyright: ignore
+    part = mixture.assigned(weight)
+    part[zeros_of(layer)] = 0
+    used, index = torch.unique(part, return_inverse=True)
+    values = mixture.means.detach()[used[used > 0] - 1]
+    if len(values) == 0:
+        raise SharingError(
+            f"{type(layer).__name__}: the mixture takes every weight for 0; use less tau or zero"
+        )
+    offset = int(used[0] == 0)
+    places = torch.where(part > 0, index - offset, len(values))
+    made = Codebook(values, places, bits)
+    replace_weight(layer, made)
+    return made
 
 
 def _shared(layer: nn.Module, k: int, weights: Tensor | None, bits: int, found: Find) -> Codebook:

@@ -1,19 +1,24 @@
 """Weight sharing as steps of a recipe."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hwc.models.compress.method import Method, Work
+from hwc.models.compress.training import entering
 from hwc.models.curvature import fisher
-from hwc.models.pruning.mask import mask_of
+from hwc.models.pruning.mask import latent_of, mask_of
+from hwc.models.pruning.surgeon import rows_of
 from hwc.models.quantize.power_of_two import PowerOfTwoWeight
 from hwc.models.quantize.weight import quantize_weight
-from hwc.models.sharing.codebook import share, share_bins, share_constrained
+from hwc.models.sharing.codebook import share, share_bins, share_by_mixture, share_constrained
 from hwc.models.sharing.hashed import share_by_hash
 from hwc.models.sharing.indirect import quantized
+from hwc.models.sharing.mixture import Mixture
+from hwc.models.sharing.response import corrected
 from hwc.models.sharing.vectors import share_pieces, share_rows
 
 __all__ = [
@@ -24,6 +29,10 @@ __all__ = [
     "ResidualQuantization",
     "UniformBins",
 ]
+
+IMAGES = 1000
+ROWS = 20_000
+"""Training images and samples of a layer's inputs that a response is measured on."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +124,12 @@ class _Words(_Sharing):
 
 @dataclass(frozen=True)
 class ProductQuantization(_Words):
-    """Rows in pieces of `length` weights, each one of the `k` words of its place."""
+    """Rows in pieces of `length` weights, each one of the `k` words of its place. With `response`
+    words and codes minimize the error of the layer's response, layer by layer, each on what the
+    quantized ones before it give (Q-CNN)."""
 
     length: int = 4
+    response: bool = False
 
     def refuses(self, layer: nn.Module) -> str | None:
         row = layer.weight[0].numel()  # pyright: ignore
@@ -129,6 +141,29 @@ class ProductQuantization(_Words):
         pieces = layer.weight[0].numel() // self.length  # pyright: ignore
         share_pieces(layer, pieces, self.k, generator, self.bits)
 
+    def apply(self, work: Work) -> None:
+        if not self.response:
+            super().apply(work)
+            return
+        generator = work.generator()
+        images = torch.from_numpy(work.data.x_train[:IMAGES]).float() * work.data.scale
+        for name, layer in work.layers.items():
+            rows = rows_of(layer, work.inputs_of(name))
+            step = max(len(rows) // ROWS, 1)
+            before = rows_of(layer, entering(work.teacher, name, images))
+            whole = latent_of(work.teacher.get_submodule(name)).detach().flatten(1)
+            target = before[::step] @ whole.T
+            pieces = whole.shape[1] // self.length
+            share_pieces(
+                layer,
+                pieces,
+                self.k,
+                generator,
+                self.bits,
+                partial(corrected, rows[::step], target),
+            )
+        work.train(self.epochs, self.lr)
+
 
 @dataclass(frozen=True)
 class ResidualQuantization(_Words):
@@ -138,6 +173,46 @@ class ResidualQuantization(_Words):
 
     def share(self, layer: nn.Module, generator: torch.Generator) -> None:
         share_rows(layer, self.stages, self.k, generator, self.bits)
+
+
+@dataclass(frozen=True)
+class SoftSharing(_Sharing):
+    """Soft weight-sharing: training under a mixture of Gaussians over the weights of all layers,
+    `tau` / images times its negative log likelihood; then each weight is the mean of the component
+    most responsible for it, or 0; then training of these values for `tune` epochs."""
+
+    components: int = 16
+    zero: float = 0.99
+    tau: float = 0.005
+    mixture_lr: float = 5e-4
+    bits: int = 8
+    epochs: int = 30
+    lr: float = 5e-4
+    tune: int = 5
+
+    strength: ClassVar = ("tau", 0.0005, 0.05)
+
+    def apply(self, work: Work) -> None:
+        latents = [latent_of(layer) for layer in work.layers.values()]
+        largest = max(float(latent.detach().abs().max()) for latent in latents)
+        spread = float(torch.cat([x.detach().flatten() for x in latents]).std())
+        mixture = Mixture(self.components, self.zero, 0.6 * largest, spread)
+        share = self.tau / len(work.data.x_train)
+
+        def make(parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+            own = {"params": list(mixture.parameters()), "lr": self.mixture_lr}
+            return torch.optim.Adam([{"params": parameters}, own], lr=lr)
+
+        def weights() -> list[Tensor]:
+            return [layer.weight for layer in work.layers.values()]  # pyright: ignore
+
+        work.train(
+            self.epochs, self.lr, optimizer=make, penalty=lambda: share * mixture.penalty(weights())
+        )
+        mixture.merge()
+        for layer in work.layers.values():
+            share_by_mixture(layer, mixture, self.bits)
+        work.train(self.tune, self.lr)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Product and residual quantization of whole pieces of rows (Gong et al. 2014, arXiv 1412.6115)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -46,10 +48,20 @@ class Residual(Indirect):
         return picked.sum(1).reshape(self.shape)
 
 
+Better = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(words, codes) -> better ones."""
+
+
 def share_pieces(
-    layer: nn.Module, pieces: int, k: int, generator: torch.Generator, bits: int = 8
+    layer: nn.Module,
+    pieces: int,
+    k: int,
+    generator: torch.Generator,
+    bits: int = 8,
+    better: Better | None = None,
 ) -> Product:
-    """Product quantization of a layer's rows in so many pieces of k words each."""
+    """Product quantization of a layer's rows in so many pieces of k words each; k-means gives the
+    words, which `better` may improve."""
     rows = _rows(layer)
     if rows.shape[1] % pieces:
         raise SharingError(f"{pieces} pieces do not divide the {rows.shape[1]} weights of a row")
@@ -58,8 +70,10 @@ def share_pieces(
         centroids, z = vector_kmeans(part, min(k, len(part)), generator)
         words.append(centroids)
         codes.append(z)
-    shape = latent_of(layer).shape
-    made = Product(torch.stack(words), torch.stack(codes, 1), shape, bits)
+    table, places = torch.stack(words), torch.stack(codes, 1)
+    if better is not None:
+        table, places = better(table, places)
+    made = Product(table, places, latent_of(layer).shape, bits)
     replace_weight(layer, made)
     return made
 

@@ -40,6 +40,7 @@ CASES = {
         1.0,
     ),
     "residual_quantization": ("k = 4\nstages = 2\nepochs = 1", None, 1.0),
+    "soft_sharing": ("zero = 0.2\nmixture_lr = 0.02\nepochs = 3\ntune = 1", 17, 1.0),
     "surgery": ("c = 0.5\nepochs = 2", None, 0.7),
     "ternary": ("epochs = 1", 3, 1.0),
     "trained_ternary": ("epochs = 1", 3, 1.0),

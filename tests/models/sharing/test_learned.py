@@ -1,0 +1,172 @@
+"""Mixtures of Gaussians over weights, and words that keep a layer's response."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hwc.models import load_data
+from hwc.models.compress import compress, parse
+from hwc.models.compress.recipe import Training
+from hwc.models.compress.training import Trainer
+from hwc.models.sharing.codebook import share_by_mixture
+from hwc.models.sharing.indirect import SharingError
+from hwc.models.sharing.kmeans import vector_kmeans
+from hwc.models.sharing.mixture import Mixture
+from hwc.models.sharing.response import corrected
+
+
+def mixture(means: list[float], deviations: list[float], zero: float = 0.5) -> Mixture:
+    """With equal shares; the first deviation is that of the zero component."""
+    made = Mixture(len(means), zero, 1.0, 1.0)
+    with torch.no_grad():
+        made.means.copy_(torch.tensor(means))
+        made.logs.copy_(torch.tensor(deviations).log())
+    return made
+
+
+def density(x: float, mean: float, deviation: float) -> float:
+    z = (x - mean) / deviation
+    return math.exp(-z * z / 2) / (deviation * math.sqrt(2 * math.pi))
+
+
+def test_the_penalty_is_the_likelihood_and_the_priors() -> None:
+    made = mixture([-0.5, 0.75], [0.1, 0.2, 0.3], 0.6)
+    weights = [torch.tensor([0.1, -0.6]), torch.tensor([[0.8]])]
+    likelihood = 0.0
+    for x in (0.1, -0.6, 0.8):
+        parts = 0.6 * density(x, 0, 0.1) + 0.2 * (density(x, -0.5, 0.2) + density(x, 0.75, 0.3))
+        likelihood -= math.log(parts)
+    priors = 0.0
+    for deviation, (shape, rate) in ((0.1, made.tight), (0.2, made.loose), (0.3, made.loose)):
+        precision = deviation**-2
+        priors -= (shape - 1) * math.log(precision) - rate * precision
+    assert float(made.penalty(weights).detach()) == pytest.approx(likelihood + priors, rel=1e-5)
+
+
+def test_gradients_are_those_of_differences() -> None:
+    made = mixture([-0.5, 0.75], [0.1, 0.2, 0.3]).double()
+    weights = torch.tensor([0.1, -0.6, 0.5], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda w: made.penalty([w]), (weights,))
+
+
+def test_near_components_become_one_and_weights_their_mean() -> None:
+    made = mixture([0.5, -0.8, 0.52], [0.05, 0.1, 0.1, 0.1])
+    made.merge()
+    assert len(made.means) == 2
+    torch.testing.assert_close(made.means.detach(), torch.tensor([-0.8, 0.51]))
+    fc = nn.Linear(5, 1, bias=False)
+    with torch.no_grad():
+        fc.weight.copy_(torch.tensor([[-0.7, 0.01, 0.6, 0.48, -0.03]]))
+    book = share_by_mixture(fc, made)
+    assert book.indices.tolist() == [[0, 2, 1, 1, 2]]
+    torch.testing.assert_close(book.values.detach(), torch.tensor([-0.8, 0.51]))
+    assert fc.weight[0, 1] == fc.weight[0, 4] == 0
+
+
+def test_a_layer_without_the_zero_component_has_no_zeros() -> None:
+    fc = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        fc.weight.copy_(torch.tensor([[-0.8, 0.5]]))
+    book = share_by_mixture(fc, mixture([-0.8, 0.5], [0.05, 0.1, 0.1]))
+    assert book.indices.tolist() == [[0, 1]]
+    with torch.no_grad():
+        other = nn.Linear(2, 1, bias=False)
+        other.weight.zero_()
+    with pytest.raises(SharingError, match="every weight for 0"):
+        share_by_mixture(other, mixture([-0.8, 0.5], [0.05, 0.1, 0.1]))
+    with pytest.raises(SharingError, match="a mixture needs"):
+        Mixture(0, 0.5, 1.0, 1.0)
+
+
+def case(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Correlated inputs, a weight, the response."""
+    g = torch.Generator().manual_seed(seed)
+    rows = torch.randn(300, 12, generator=g) @ torch.randn(12, 12, generator=g)
+    weight = torch.randn(40, 12, generator=g)
+    return rows, weight, rows @ weight.T
+
+
+def quantized(weight: Tensor, places: int, k: int) -> tuple[Tensor, Tensor]:
+    """Plain product quantization."""
+    found = [
+        vector_kmeans(part, k, torch.Generator().manual_seed(0))
+        for part in weight.split(weight.shape[1] // places, 1)
+    ]
+    return torch.stack([c for c, _ in found]), torch.stack([z for _, z in found], 1)
+
+
+def dense(words: Tensor, codes: Tensor) -> Tensor:
+    return words[torch.arange(len(words)), codes].reshape(len(codes), -1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_response_is_nearer_than_with_plain_words(seed: int) -> None:
+    rows, weight, target = case(seed)
+    words, codes = quantized(weight, 3, 5)
+    before = float((target - rows @ dense(words, codes).T).square().sum())
+    new, places = corrected(rows, target, words, codes)
+    after = float((target - rows @ dense(new, places).T).square().sum())
+    assert after < 0.8 * before
+
+
+def test_words_and_codes_are_the_best_for_each_other() -> None:
+    """At the end no single code and no word of a place can be bettered."""
+    rows, weight, target = (x.double() for x in case(9))
+    words, codes = corrected(rows, target, *quantized(weight, 2, 3), rounds=2000)
+
+    def error(w: Tensor, c: Tensor) -> float:
+        return float((target - rows @ dense(w, c).T).square().sum())
+
+    least = error(words, codes)
+    for n in range(len(codes)):
+        for place in range(2):
+            for k in range(3):
+                other = codes.clone()
+                other[n, place] = k
+                assert error(words, other) >= least * (1 - 1e-9)
+    for place in range(2):
+        for k in range(3):
+            for step in (1e-3, -1e-3):
+                moved = words.clone()
+                moved[place, k] += step
+                assert error(moved, codes) >= least * (1 - 1e-6)
+
+
+def test_errors_of_earlier_layers_are_made_up_for() -> None:
+    """Inputs that lost a tenth of their size: the words grow to make up for it."""
+    rows, weight, target = case(2)
+    words, codes = quantized(weight, 3, 8)
+    new, places = corrected(0.9 * rows, target, words, codes)
+    plain: Any = (target - 0.9 * rows @ dense(words, codes).T).square().sum()
+    assert float((target - 0.9 * rows @ dense(new, places).T).square().sum()) < 0.8 * float(plain)
+
+
+def test_response_by_recipe_beats_plain_words_without_training() -> None:
+    digits = load_data("digits")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    Trainer(net, None, digits, Training(), 0)(10, 1e-2)
+    text = '[[step]]\nmethod = "product_quantization"\nk = 4\nlength = 4\nepochs = 0\nresponse = {}'
+    plain, better = (
+        compress(net, parse(text.format(r)), digits, progress=False).report.accuracy["fake_quant"]
+        for r in ("false", "true")
+    )
+    assert better > plain + 0.05
+
+
+def test_soft_sharing_by_recipe_leaves_few_values() -> None:
+    digits = load_data("digits")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    Trainer(net, None, digits, Training(), 0)(10, 1e-2)
+    text = '[[step]]\nmethod = "soft_sharing"\nzero = 0.8\ntau = 0.05\nmixture_lr = 5e-3\n'
+    made = compress(net, parse(text + "epochs = 20\nlr = 2e-3"), digits, progress=False)
+    assert made.report.accuracy["fake_quant"] > 0.85
+    assert made.report.nonzero_ratio > 1.3
