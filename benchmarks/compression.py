@@ -193,8 +193,11 @@ def draw(points: list[Point], normalized: list[Point]) -> None:
     axes.step(*zip(*front, strict=True), where="post", color="0.7", zorder=0)
     for of, filled in ((points, "C0"), (normalized, "none")):
         axes.scatter([p[0] for p in of], [p[1] for p in of], facecolor=filled, edgecolor="C0")
-    for size, wrong, name in points + normalized:
-        axes.annotate(name, (size, wrong), xytext=(4, 4), textcoords="offset points", fontsize=8)
+    names = []
+    for number, (size, wrong, name) in enumerate(sorted(points) + sorted(normalized), 1):
+        axes.annotate(str(number), (size, wrong), (3, 3), textcoords="offset points", fontsize=7)
+        names.append(f"{number} {name}" + (", BN" if number > len(points) else ""))
+    axes.text(1.02, 1, "\n".join(names), transform=axes.transAxes, fontsize=7, va="top")
     axes.axvline(4 * 266_610 / 100, color="0.8", linestyle="--")
     axes.set(xscale="log", xlabel="bytes of the file", ylabel="test error, %")
     figure.savefig(PLOT, metadata={"Date": None}, bbox_inches="tight")

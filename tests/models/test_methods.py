@@ -1,5 +1,8 @@
 """Every method that a recipe may name, on a small network: what comes out keeps its promise."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +76,13 @@ def network() -> nn.Module:
 
 def test_every_method_has_a_case() -> None:
     assert set(CASES) == set(METHODS)
+
+
+def test_every_method_is_in_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "compression.md").read_text()
+    table = page.partition("## Methods")[2].partition("## Which method when")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == set(METHODS)
 
 
 @pytest.mark.parametrize("name", CASES)
