@@ -13,7 +13,7 @@ PYTEST := $(BIN)/pytest $(if $(JOBS),-n $(JOBS))
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast slow lint types bench constraints clean prerequisites
+.PHONY: help env demo test test-fast slow slow-ci lint types bench constraints clean prerequisites
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -22,6 +22,7 @@ help:
 	@echo "make test        lint, types and the default tests; what CI runs"
 	@echo "make test-fast   the default tests"
 	@echo "make slow        the slow tests (whole networks, synthesis)"
+	@echo "make slow-ci     those of them that CI runs: proofs, mapped networks (5 minutes)"
 	@echo "make lint        ruff check and ruff format --check"
 	@echo "make types       basedpyright"
 	@echo "make bench       every script in benchmarks/"
@@ -69,6 +70,9 @@ test-fast: env
 
 slow: env
 	$(PYTEST) -m slow
+
+slow-ci: env
+	$(PYTEST) -m slow tests/formal tests/map
 
 lint: env
 	$(BIN)/ruff check .
