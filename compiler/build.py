@@ -93,7 +93,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
     """
     clock = Clock(listener)
     board = get(options.board)
-    clock_mhz = options.clock_mhz or board.clock_mhz
+    clock_mhz = board.clock_mhz if options.clock_mhz is None else options.clock_mhz
     with replaced(options.output, overwrite=options.overwrite) as folder:
         clock("loading" if options.calib is None else "loading and calibrating")
         network = load_network(options.model, options.calib, options.quantization, options.raw)

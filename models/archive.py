@@ -45,6 +45,8 @@ def check_archive(path: Path) -> None:
             if len(pickles) != 1:
                 raise CheckpointError(f"{path}: a zip file, but no torch file")
             names = global_names(archive.read(pickles[0]))
+            if (spoiled := archive.testzip()) is not None:
+                raise CheckpointError(f"{path}: damaged: the checksum of {spoiled} does not fit")
     except CheckpointError:
         raise
     except Exception as error:  # zipfile and pickletools raise many kinds on damaged input

@@ -275,20 +275,25 @@ def from_content(content: dict[str, Any]) -> Checkpoint:
             f"must have the fields {sorted(FIELDS)}, got {sorted(map(str, content))}"
         )
     tensors = {key: array(f"tensor {key}", value) for key, value in content["tensors"].items()}
-    samples = {
-        key: array(f"samples of {key}", value).astype(np.int64)
-        for key, value in content["samples"].items()
-    }
+    samples = {key: whole(f"samples of {key}", value) for key, value in content["samples"].items()}
     labels = content["labels"]
     check_notes(content["name"], content["data"], content["accuracy"])
     return Checkpoint(
         from_record(content["graph"], tensors),
         samples,
-        None if labels is None else array("labels", labels).astype(np.int64),
+        None if labels is None else whole("labels", labels),
         content["accuracy"],
         content["data"],
         content["name"],
     )
+
+
+def whole(what: str, value: object) -> np.ndarray:
+    """A tensor of integers as int64; CheckpointError for other types."""
+    found = array(what, value)
+    if found.dtype.kind not in "iu":
+        raise CheckpointError(f"{what} must be integers, got {found.dtype}")
+    return found.astype(np.int64)
 
 
 def check_notes(name: object, data: object, accuracy: object) -> None:

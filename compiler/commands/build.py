@@ -78,7 +78,7 @@ def build(
         list[str] | None,
         typer.Option(help="INPUT=SCALE: bytes arrive at this ONNX input, such as x=1/255."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of stalls and generated inputs.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of stalls and generated inputs.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle.")] = False,
     synth: Annotated[
         bool, typer.Option("--synth", help="Synthesize with yosys: resources and depth as mapped.")

@@ -21,7 +21,7 @@ def train(
         int | None,
         typer.Option(help="Passes over the data [the network's own]; 0: random weights."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same network.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same network.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads for torch.")] = 2,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

@@ -11,7 +11,7 @@ from rich.console import Console
 
 def verify(
     bundle: Annotated[Path, typer.Argument(help="A folder that `hwc build` wrote.")],
-    seed: Annotated[int, typer.Option(help="Of the memory's delays.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the memory's delays.")] = 1,
     cocotb: Annotated[
         bool, typer.Option("--cocotb", help="Run the bundle's cocotb testbench instead.")
     ] = False,

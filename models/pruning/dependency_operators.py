@@ -51,7 +51,7 @@ def joined(walk: Walk, node: Node) -> Labels | None:
     one, two = node.args[:2]
     if one in walk.labels and two in walk.labels:
         a, b = walk.labels[one], walk.labels[two]  # pyright: ignore
-        if len(a) != len(b):
+        if len(a) != len(b) or len(walk.shape(one)) != len(walk.shape(two)):  # pyright: ignore
             return None
         walk.channels.unite(a, b)
         return a
@@ -170,7 +170,9 @@ def reduced(walk: Walk, node: Node) -> Labels | None:
 def cut(walk: Walk, node: Node) -> Labels | None:
     """Positions may be cut; where channels are cut is written into the forward, so they stay."""
     x, dim = arguments(node, "self", "dim")
-    return walk.labels[x] if (dim or 0) % len(walk.shape(x)) != 1 else None
+    axis = (dim or 0) % len(walk.shape(x))
+    behind = axis > 1 or walk.shape(node) == walk.shape(x)  # or nothing is cut off the batch
+    return walk.labels[x] if behind else None
 
 
 def pad(walk: Walk, node: Node) -> Labels | None:

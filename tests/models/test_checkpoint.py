@@ -178,6 +178,33 @@ def test_truncated_anywhere(tmp_path, sound):
             load(path)
 
 
+def test_a_flipped_byte_in_any_member_is_found(tmp_path, sound):
+    path = tmp_path / "m.pt"
+    with zipfile.ZipFile(sound) as archive:
+        members = [m for m in archive.infolist() if m.file_size]
+    assert len(members) > 5
+    for member in members:
+        damaged = bytearray(sound.read_bytes())
+        name, extra = damaged[member.header_offset + 26], damaged[member.header_offset + 28]
+        extra += 256 * damaged[member.header_offset + 29]
+        damaged[member.header_offset + 30 + name + extra] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"m\.pt: .*damaged"):
+            load(path)
+
+
+@pytest.mark.parametrize("part", ["samples", "labels"])
+def test_fractional_samples_are_refused(tmp_path, sound, part):
+    content = torch.load(sound, weights_only=True)
+    if part == "labels":
+        content["labels"] = content["labels"] + 0.5
+    else:
+        content["samples"] = {k: v + 0.5 for k, v in content["samples"].items()}
+    torch.save(content, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=f"{part}.* must be integers, got float32"):
+        load(tmp_path / "m.pt")
+
+
 def test_random_bytes(tmp_path):
     path = tmp_path / "m.pt"
     for n in (3, 100, 10000):
