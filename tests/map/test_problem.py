@@ -12,12 +12,12 @@ from hwc.compiler.map.problem import Choice, Joint, Problem
 
 
 def link(a, b):
-    """Equal tiles are free, a step up costs one, a step down is impossible beyond two."""
+    """Equal tiles are free, others dear and often the slowest; two steps down are impossible."""
     if a == b:
         return (0.0, 0.0), 0
     if b[0] - a[0] < -2:
         return None
-    return (float(abs(a[0] - b[0])), 1.0), 4 * b[0]
+    return (float(9 * abs(a[0] - b[0])), 1.0), 11 * b[0]
 
 
 def random_problem(rng, layers, choices, limit):
@@ -70,7 +70,7 @@ def test_cheapest_is_what_trying_everything_finds(seed):
         assert (found is None) == (expected is None)
         if found is not None and expected is not None:
             cost = sum(u / max(m, 1) for u, m in zip(found.used, problem.limits, strict=True))
-            assert cost <= expected * 1.006
+            assert expected * (1 - 1e-9) <= cost <= expected * 1.006
             assert found.interval <= interval
             assert all(u <= m + 1e-6 for u, m in zip(found.used, problem.limits, strict=True))
 
