@@ -181,6 +181,8 @@ class LineBuffer(Unit):
             (u2, (5, 5, 6), Window(two, (1, 2), groups=3), WindowFold(4, 2)),
             (u2, (8, 8, 2), Window((3, 3), two, same, two), WindowFold(1, 1, 1, 9, 6)),
             (s3, (7, 8, 2), Window((3, 2), (2, 1), dilation=(1, 3)), WindowFold(2, 1, 3)),
+            (u2, (8, 5, 2), Window((3, 2), padding=same, dilation=(2, 1)), WindowFold(2)),
+            (s3, (9, 4, 2), Window((2, 3), (2, 1), dilation=(3, 1)), WindowFold(1, taps=3)),
             (u2, (6, 9, 2), Window((1, 1), two), WindowFold(2)),
             (s3, (1, 90, 2), Window((1, 3), padding=(0, 0, 2, 0)), WindowFold(1, taps=3)),
             (u2, (1, 90, 2), Window((1, 4), (1, 3), dilation=(1, 2)), WindowFold(2, 2, 2)),
