@@ -167,12 +167,12 @@ def measure(name: str, work: Path, boards: tuple[str, ...], fps: float) -> Row:
         np.savez(calib, **imported.feed(prepared.calib))  # type: ignore[arg-type]
     first = Row(name, prepared.origin, prepared.bits if calib else "file's")
     try:
-        config = Config.of(prepared.bits)
-        network = load_network(prepared.path, calib, config if calib else None, prepared.raw)
+        config = Config.of(prepared.bits) if calib else Config()
+        network = load_network(prepared.path, calib, config, prepared.raw)
         lowered = lower(network.source)
         accuracy, against, golden = compared(prepared, imported, lowered, scales)
         print(name, accuracy, against, golden, macs(lowered.graph), lowered.notes, flush=True)
-        report = built(name, prepared, calib, work, boards, fps or None)
+        report = built(name, prepared, calib, config, work, boards, fps or None)
     except HwcError as error:
         return Row(**{**asdict(first), "refused": f"{type(error).__name__}: {error}"})
     c, r = report.cycles, report.estimated
@@ -210,6 +210,7 @@ def built(
     name: str,
     prepared: Prepared,
     calib: str | None,
+    config: Config,
     work: Path,
     boards: tuple[str, ...],
     fps: float | None,
@@ -223,7 +224,7 @@ def built(
             target_fps=fps,
             verify_inputs=prepared.verify_inputs,
             calib=calib,
-            quantization=Config.of(prepared.bits) if calib else Config(),
+            quantization=config,
             raw=prepared.raw,
             overwrite=True,
             work=work / "cache",

@@ -29,7 +29,7 @@ def curvature(work: Work, parameters: Sequence[Tensor]) -> list[Tensor]:
     1990, in Gauss-Newton form).
     """
     generator = work.generator()
-    raw = torch.from_numpy(work.data.x_train[:IMAGES]).float() * work.data.scale
+    raw = work.data.first(IMAGES)
     totals = [torch.zeros_like(p) for p in parameters]
     for images in raw.split(BATCH):
         for _ in range(PROBES):

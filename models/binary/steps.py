@@ -19,7 +19,7 @@ from hwc.models.binary.weights import (
     set_importance,
 )
 from hwc.models.compress.method import Method, Work
-from hwc.models.pruning.mask import chain_of, mask_of
+from hwc.models.pruning.mask import mask_of, quantized
 from hwc.models.quantize.quantizers import round_mantissa
 from hwc.models.quantize.weight import (
     SCALE_BITS,
@@ -38,9 +38,7 @@ class _Few(Method):
     lr: float = 1e-3
 
     def refuses(self, layer: nn.Module) -> str | None:
-        if len(chain_of(layer)) > (mask_of(layer) is not None):
-            return "is quantized already"
-        return None
+        return "is quantized already" if quantized(layer) else None
 
 
 def _no_zero(layer: nn.Module) -> str | None:

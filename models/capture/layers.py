@@ -16,7 +16,7 @@ def linear(c: Capture, node: Node) -> Value:
 
 def matmul(c: Capture, node: Node) -> Value:
     """An activation (B, K) times a constant (K, N)."""
-    x, weight = (c.args(node)[name] for name in c.args(node))
+    x, weight = c.args(node).values()
     return c.emit(node, Linear(), x, turned(c, node, x, weight))
 
 

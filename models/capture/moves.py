@@ -33,7 +33,7 @@ def pad(c: Capture, node: Node) -> Value:
 
 
 def upsample(c: Capture, node: Node) -> Value:
-    x = c.args(node)["input" if "input" in c.args(node) else "self"]
+    x = same(c, node)
     before, after = c.shapes[x.name][1:], c.shape(node)[1:]
     if any(n % m for m, n in zip(before, after, strict=True)):
         c.fail(node, f"from {before} to {after} is no whole factor")

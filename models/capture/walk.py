@@ -242,9 +242,8 @@ class Capture:
         return shape[1:]
 
     def path(self, node: Node) -> str:
-        """The module a node comes from, as `layer1.0.conv`; empty for the network itself."""
-        stack = node.meta.get("nn_module_stack") or {}
-        return list(stack.values())[-1][0] if stack else ""
+        """See `module_of`."""
+        return module_of(node)
 
     def fail(self, node: Node, why: str):
         module = self.path(node)
@@ -272,6 +271,12 @@ class Capture:
             unique = f"{name}_{count}"
         self.names.add(unique)
         return unique
+
+
+def module_of(node: Node) -> str:
+    """The module a node comes from, as `layer1.0.conv`; empty for the network itself."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return list(stack.values())[-1][0] if stack else ""
 
 
 def parameter_name(target: str) -> str:

@@ -24,7 +24,7 @@ from hwc.models.coding.tensors import along
 from hwc.models.compress import resume as keeping
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.layers import check_coverage, free, layers_of, treated
-from hwc.models.compress.method import Work
+from hwc.models.compress.method import CALIBRATION, Work
 from hwc.models.compress.recipe import Activations, Recipe, Step, load_recipe
 from hwc.models.compress.report import Report, StepReport, integer_codes, report_of
 from hwc.models.compress.training import Trainer, accuracy, entering, twin_of
@@ -36,7 +36,6 @@ from hwc.models.quantize.snap import snap
 from hwc.models.sharing.hashed import Hashed
 from hwc.models.train import evaluate
 
-CALIBRATION = 1000  # images for `Work.inputs_of` and the scales of activations
 Evaluate = Callable[[nn.Module], float]
 
 
@@ -176,7 +175,7 @@ class Run:
             model, teacher, data, recipe.train, seed, self.bar, f"{number} {step.name}",
             lambda: untuned.append(self.measure(model, data)),
         )  # fmt: skip
-        images = torch.from_numpy(data.x_train[:CALIBRATION]).float() * data.scale
+        images = data.first(CALIBRATION)
         work = Work(
             model, layers, data, seed, trainer,
             lambda name: entering(model, name, images),
@@ -296,7 +295,7 @@ def check_fits(model: nn.Module, data: Dataset) -> None:
     """A network that does not take the images is the caller's mistake, not a traceback's."""
     try:
         with torch.no_grad():
-            logits = model(torch.from_numpy(data.x_train[:2]).float() * data.scale)
+            logits = model(data.first(2))
     except RuntimeError as error:
         first = str(error).strip().splitlines()[0]
         raise CompressError(
@@ -331,8 +330,7 @@ def settle(model: nn.Module, data: Dataset) -> None:
     acts = [m for m in model.modules() if isinstance(m, QuantAct)]
     for act in acts:
         act.train()
-    images = torch.from_numpy(data.x_train[:CALIBRATION]).float() * data.scale
-    for part in images.split(100):
+    for part in data.first(CALIBRATION).split(100):
         model(part)
     for act in acts:
         act.eval()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hwc.models.data import Dataset
 
+CALIBRATION = 1000  # images for `Work.inputs_of` and the scales of activations
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits, labels) -> scalar
 Penalty = Callable[[], Tensor]  # a term to add to the loss of a batch
 Make = Callable[[list[nn.Parameter], float], torch.optim.Optimizer]  # (parameters, lr)

@@ -35,7 +35,7 @@ class Keeper:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CompressError(f"resume folder {folder}: {error.strerror}") from None
-        self.probe = torch.from_numpy(data.x_train[:PROBES]).float() * data.scale
+        self.probe = data.first(PROBES)
         found = hashlib.sha256(torch.__version__.encode())
         for part in (data.x_train, data.y_train, data.x_test, data.y_test):
             found.update(np.ascontiguousarray(part).tobytes())

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from hwc.compiler.graph.errors import HwcError
 
@@ -58,6 +60,10 @@ class Dataset:
                 f"{self.name}: training images {self.x_train.shape[1:]} and test images "
                 f"{self.x_test.shape[1:]} must have one shape"
             )
+
+    def first(self, count: int) -> Tensor:
+        """The first images of the training part, as real values."""
+        return torch.from_numpy(self.x_train[:count]).float() * self.scale
 
     @property
     def shape(self) -> tuple[int, int, int]:

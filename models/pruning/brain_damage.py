@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hwc.models.pruning.mask import PruningError
 
-__all__ = ["MOST_WEIGHTS", "inverse_hessian", "operate_all", "saliency"]
+__all__ = ["MOST_WEIGHTS", "inverse_hessian", "jacobian", "operate_all", "saliency"]
 
 MOST_WEIGHTS = 8192
 """Of a network for the full inverse Hessian: 512 MB in float64."""

@@ -19,13 +19,10 @@ from hwc.models.pruning.dependencies import Channels, Labels
 from hwc.models.pruning.dependency_walk import channels_of
 from hwc.models.pruning.lasso import refit, response_gram, select
 from hwc.models.pruning.mask import PruningError, chain_of
-from hwc.models.pruning.remove import remove
-from hwc.models.pruning.surgeon import rows_of
+from hwc.models.pruning.remove import CONVOLUTIONS, NORMS, remove
+from hwc.models.pruning.surgeon import some_rows
 
-__all__ = ["ChannelPruning", "cut", "cut_weakest", "example_of", "groups_of", "reader_of", "whole"]
-
-ROWS = 20_000
-"""Most samples of a layer's inputs that the LASSO looks at."""
+__all__ = ["ChannelPruning", "cut", "cut_weakest", "groups_of", "reader_of", "whole"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class ChannelPruning(Method):
                 self.lr,
                 penalty=lambda: self.rate * sum((g.abs().sum() for g in norms), torch.zeros(())),
             )
-        example = example_of(work)
+        example = work.data.first(2)
         channels = channels_of(work.model, example)
         groups = groups_of(work, channels)
         where = positions(work.model, example) if self.of == "macs" else None
@@ -93,14 +90,6 @@ def whole(layer: nn.Module) -> str | None:
     if chain_of(layer):
         return "has a mask or a quantizer already; channels go before anything else"
     return None
-
-
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-def example_of(work: Work) -> Tensor:
-    """Two images as the network takes them."""
-    return torch.from_numpy(work.data.x_train[:2]).float() * work.data.scale
 
 
 def groups_of(work: Work, channels: Channels) -> list[Labels]:
@@ -140,7 +129,7 @@ def _why(channels: Channels, name: str, work: Work) -> str:
 def cut_weakest(work: Work, power: int, weak: Callable[[NDArray[np.float64]], Labels]) -> None:
     """Remove from every group the channels whose places `weak(loads)` gives; loads are sums of
     |w|**power of the weights that make a channel. The strongest of a group stays."""
-    example = example_of(work)
+    example = work.data.first(2)
     channels = channels_of(work.model, example)
     sums, gone = scores.loads(work.model, channels, power), []
     for group in groups_of(work, channels):
@@ -165,7 +154,7 @@ def cut(model: nn.Module, channels: Channels, gone: Labels, example: Tensor) -> 
 
 def cut_by_lasso(work: Work, channels: Channels, groups: list[Labels], gone: Labels) -> None:
     """Of every group as many as `gone` has, but those that its one reader misses least."""
-    example = example_of(work)
+    example = work.data.first(2)
     anchors = [(makers_of(channels, g)[0], int(np.isin(g, gone).sum())) for g in groups]
     for maker, count in anchors:
         if not count:
@@ -179,8 +168,7 @@ def cut_by_lasso(work: Work, channels: Channels, groups: list[Labels], gone: Lab
             cut(work.model, present, np.array(lost), example)
             continue
         layer = work.model.get_submodule(reader)
-        rows = rows_of(layer, work.inputs_of(reader))
-        rows = rows[:: max(len(rows) // ROWS, 1)]
+        rows = some_rows(layer, work.inputs_of(reader))
         weight = layer.weight.detach().flatten(1)  # pyright: ignore
         (labels,) = (v for u, v in present.uses.items() if u.module == reader and u.axis == 1)
         per = weight.shape[1] // len(labels)  # kernel positions of a channel
@@ -203,8 +191,7 @@ def reader_of(model: nn.Module, channels: Channels, group: Labels) -> str | None
         if inside & roots:
             layer = model.get_submodule(use.module)
             fine = roots == inside and getattr(layer, "groups", 1) == 1
-            found.append(use.module if fine and isinstance(layer, READERS) else None)
+            found.append(
+                use.module if fine and isinstance(layer, (nn.Linear, *CONVOLUTIONS)) else None
+            )
     return found[0] if len(found) == 1 else None
-
-
-READERS = (nn.Linear, nn.Conv1d, nn.Conv2d)

@@ -8,16 +8,14 @@ from math import ceil, prod
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwc.models.pruning.dependencies import Channels, Labels, Use
 from hwc.models.pruning.mask import PruningError
-from hwc.models.pruning.remove import TRANSPOSED, kept_places
+from hwc.models.pruning.remove import CONVOLUTIONS, NORMS, TRANSPOSED, kept_places
 
 __all__ = ["Budget", "chosen", "gamma", "loads", "magnitude", "makers_of", "positions", "taylor"]
 
-Floats = NDArray[np.float64]
 Scores = Mapping[int, float]
 """Score of every class that may go, by its root: the lowest go first."""
 
@@ -61,7 +59,7 @@ def gamma(model: nn.Module, channels: Channels, groups: list[Labels]) -> dict[in
     found: dict[int, float] = {}
     for use, labels in channels.uses.items():
         module = model.get_submodule(use.module)
-        if use.tensor != "weight" or not isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        if use.tensor != "weight" or not isinstance(module, NORMS):
             continue
         for root, value in zip(channels.roots(labels), module.weight.detach().abs(), strict=True):
             found[int(root)] = max(found.get(int(root), 0.0), float(value))
@@ -106,7 +104,7 @@ def positions(model: nn.Module, example: Tensor) -> dict[str, int]:
     found: dict[str, int] = {}
     handles = []
     for name, module in model.named_modules():
-        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, *TRANSPOSED)):
+        if isinstance(module, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)):
             swapped = isinstance(module, TRANSPOSED)
 
             def hook(_, args, output, name=name, swapped=swapped) -> None:

@@ -15,7 +15,7 @@ from hwc.models.pruning.dependencies import Labels
 if TYPE_CHECKING:
     from hwc.models.pruning.dependency_walk import Walk
 
-__all__ = ["OPERATORS", "item", "path_of"]
+__all__ = ["OPERATORS", "item"]
 
 Handler = Callable[["Walk", Node], Labels | None]
 PASSING = (
@@ -33,12 +33,6 @@ def arguments(node: Node, *names: str) -> list[Any]:
     schema = [a.name for a in node.target._schema.arguments]  # pyright: ignore
     given = dict(zip(schema, node.args, strict=False)) | dict(node.kwargs)
     return [given.get(name) for name in names]
-
-
-def path_of(node: Node) -> str:
-    """The module a node comes from."""
-    stack = node.meta.get("nn_module_stack") or {}
-    return list(stack.values())[-1][0] if stack else ""
 
 
 def passing(walk: Walk, node: Node) -> Labels | None:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
+from hwc.models.capture.walk import module_of
 from hwc.models.copying import copy_of
 from hwc.models.pruning.dependencies import Channels, Labels, Use
-from hwc.models.pruning.dependency_operators import OPERATORS, item, path_of
+from hwc.models.pruning.dependency_operators import OPERATORS, item
 from hwc.models.pruning.mask import PruningError
 
 __all__ = ["Walk", "channels_of"]
@@ -77,7 +78,7 @@ class Walk:
 
     def _give_up(self, node: Node, name: str) -> None:
         """What an operator mixes stays, before and behind it."""
-        why = f"{name} ({path_of(node) or 'in forward'}) mixes channels"
+        why = f"{name} ({module_of(node) or 'in forward'}) mixes channels"
         for arg in node.all_input_nodes:
             if arg in self.labels:
                 self.channels.fix(self.labels[arg], why)

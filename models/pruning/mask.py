@@ -17,6 +17,7 @@ __all__ = [
     "density",
     "latent_of",
     "mask_of",
+    "quantized",
     "set_mask",
 ]
 
@@ -58,6 +59,11 @@ def mask_of(layer: nn.Module) -> Mask | None:
     """The mask of a layer's weight, if it has one."""
     first = next(iter(chain_of(layer)), None)
     return first if isinstance(first, Mask) else None
+
+
+def quantized(layer: nn.Module) -> bool:
+    """Is there anything but a mask on the layer's weight?"""
+    return len(chain_of(layer)) > (mask_of(layer) is not None)
 
 
 def latent_of(layer: nn.Module) -> nn.Parameter:

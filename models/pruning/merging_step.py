@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hwc.models.compress.method import Method, Work
-from hwc.models.pruning.channel_steps import cut, example_of, groups_of, reader_of, whole
+from hwc.models.pruning.channel_steps import cut, groups_of, reader_of, whole
 from hwc.models.pruning.channels import Budget, makers_of
 from hwc.models.pruning.dependencies import Channels, Labels
 from hwc.models.pruning.dependency_walk import channels_of
@@ -38,7 +38,7 @@ class Merging(Method):
         return whole(layer)
 
     def apply(self, work: Work) -> None:
-        example = example_of(work)
+        example = work.data.first(2)
         groups_of(work, channels_of(work.model, example))
         for name in work.layers:
             channels = channels_of(work.model, example)
@@ -75,4 +75,4 @@ class Merging(Method):
         with torch.no_grad():
             back = new.reshape(len(read), -1, units).permute(0, 2, 1)
             reader.weight.copy_(back.reshape(read.shape))  # pyright: ignore
-        cut(work.model, channels, group[~left.numpy()], example_of(work))
+        cut(work.model, channels, group[~left.numpy()], work.data.first(2))

@@ -12,6 +12,7 @@ from hwc.models.pruning.mask import PruningError
 __all__ = ["kept_places", "remove"]
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
 
 
@@ -56,7 +57,7 @@ def _describe(module: nn.Module) -> None:
         module.in_channels = module.weight.shape[1] * module.groups
     elif isinstance(module, TRANSPOSED):
         module.in_channels, module.out_channels = module.weight.shape[:2]
-    elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+    elif isinstance(module, NORMS):
         module.num_features = len(module.running_mean if module.weight is None else module.weight)  # pyright: ignore
     elif isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)

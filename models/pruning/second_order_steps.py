@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
 
 from hwc.models.compress.method import Work
 from hwc.models.curvature import curvature
@@ -77,9 +76,9 @@ class GlobalSurgeon(Pruning):
                 f"{8 * total**2 / 2**30:,.0f} GiB; at most {MOST_WEIGHTS:,} weights are taken. "
                 'Use method = "obs", layer by layer'
             )
-        raw = torch.from_numpy(work.data.x_train[: self.images]).float() * work.data.scale
-        inverse = inverse_hessian(jacobian(work.model, latents, raw), self.damping)
-        weight = torch.cat([self._kept(layer) for layer in work.layers.values()])
+        rows = jacobian(work.model, latents, work.data.first(self.images))
+        inverse = inverse_hessian(rows, self.damping)
+        weight = torch.cat([x.weight.detach().flatten() for x in work.layers.values()])  # pyright: ignore
         count = int((weight != 0).sum()) - round(self.density * total)
         new = operate_all(weight, inverse, max(count, 0))
         parts = new.split([latent.numel() for latent in latents])
@@ -88,8 +87,3 @@ class GlobalSurgeon(Pruning):
                 latent.copy_(part.reshape(latent.shape))
             set_mask(layer, latent.detach() != 0)
         work.train(self.epochs, self.lr)
-
-    @staticmethod
-    def _kept(layer: nn.Module) -> Tensor:
-        mask, latent = mask_of(layer), latent_of(layer).detach()
-        return (latent if mask is None else latent * mask.keep).flatten()

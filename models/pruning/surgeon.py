@@ -15,8 +15,10 @@ from torch.nn import functional as F
 
 from hwc.models.pruning.mask import PruningError
 
-__all__ = ["hessian", "quantize_rows", "remove", "rows_of", "surgeon", "without_idle"]
+__all__ = ["hessian", "quantize_rows", "remove", "rows_of", "some_rows", "surgeon", "without_idle"]
 
+ROWS = 20_000
+"""About as many samples are enough to fit a layer's response to."""
 DAMPING = 1e-2
 """Added to the diagonal, times its mean: inputs that are always 0 must not make H singular."""
 
@@ -42,6 +44,12 @@ def rows_of(layer: nn.Module, inputs: Tensor) -> Tensor:
     ]  # fmt: skip
     patches = F.unfold(x, *sizes)
     return patches.transpose(1, 2).reshape(-1, patches.shape[1])
+
+
+def some_rows(layer: nn.Module, inputs: Tensor) -> Tensor:
+    """Evenly chosen ones of `rows_of`, fewer than twice `ROWS`: to fit a layer's response to."""
+    rows = rows_of(layer, inputs)
+    return rows[:: max(len(rows) // ROWS, 1)]
 
 
 def hessian(inputs: Tensor, damping: float = DAMPING) -> Tensor:

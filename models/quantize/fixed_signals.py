@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from hwc.models.quantize.stochastic import Fixed, random_bits
+from hwc.models.quantize.stochastic import Fixed
 
 __all__ = ["fixed_signals"]
 
@@ -42,9 +42,7 @@ class _Signals:
     step: int = field(default=0, init=False)
 
     def rounded(self, x: Tensor, fixed: Fixed, stream: int) -> Tensor:
-        if not self.stochastic:
-            return fixed.nearest(x)
-        return fixed.stochastic(x, random_bits(x.shape, self.seed, stream, self.step))
+        return fixed.rounded(x, self.stochastic, self.seed, stream, self.step)
 
 
 @contextmanager

@@ -64,6 +64,12 @@ class Fixed:
         up = (scaled - low) * 2**24 > bits  # bits uniform in 0..2**24 - 1
         return self._saturated(low + up).to(x.dtype)
 
+    def rounded(self, x: Tensor, stochastic: bool, seed: int, stream: int, step: int) -> Tensor:
+        """Stochastically with the `random_bits` of the last three, or to nearest."""
+        if not stochastic:
+            return self.nearest(x)
+        return self.stochastic(x, random_bits(x.shape, seed, stream, step))
+
     def _saturated(self, codes: Tensor) -> Tensor:
         half = 2 ** (self.integer + self.fraction - 1)
         return codes.clamp(-half, half - 1) * self.step
@@ -102,6 +108,4 @@ class FixedSGD(torch.optim.Optimizer):
         self.steps += 1
 
     def _rounded(self, x: Tensor, stream: int) -> Tensor:
-        if not self.stochastic:
-            return self.fixed.nearest(x)
-        return self.fixed.stochastic(x, random_bits(x.shape, self.seed, stream, self.steps))
+        return self.fixed.rounded(x, self.stochastic, self.seed, stream, self.steps)

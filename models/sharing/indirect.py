@@ -5,11 +5,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.models.pruning.mask import chain_of, latent_of, mask_of
+from hwc.models.pruning.mask import latent_of, mask_of, quantized
 from hwc.models.quantize.quantizers import ceil_mantissa, quant
 from hwc.models.quantize.weight import SCALE_BITS, SMALLEST_SCALE, WeightQuantizer
 
-__all__ = ["Indirect", "SharingError", "quantized", "replace_weight", "zeros_of"]
+__all__ = ["Indirect", "SharingError", "replace_weight", "zeros_of"]
 
 ROOM = 1.25
 """The grid reaches this much farther than the values at the start, so that they can move."""
@@ -50,11 +50,6 @@ class Indirect(WeightQuantizer):
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
-
-
-def quantized(layer: nn.Module) -> bool:
-    """Is there anything but a mask on the layer's weight?"""
-    return len(chain_of(layer)) > (mask_of(layer) is not None)
 
 
 def replace_weight(layer: nn.Module, indirect: Indirect) -> None:

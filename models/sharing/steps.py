@@ -7,16 +7,15 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from hwc.models.compress.method import Method, Work
+from hwc.models.compress.method import CALIBRATION, Method, Work
 from hwc.models.compress.training import entering
 from hwc.models.curvature import fisher
-from hwc.models.pruning.mask import latent_of, mask_of
-from hwc.models.pruning.surgeon import rows_of
+from hwc.models.pruning.mask import latent_of, mask_of, quantized
+from hwc.models.pruning.surgeon import some_rows
 from hwc.models.quantize.power_of_two import PowerOfTwoWeight
 from hwc.models.quantize.weight import quantize_weight
 from hwc.models.sharing.codebook import share, share_bins, share_by_mixture, share_constrained
 from hwc.models.sharing.hashed import share_by_hash
-from hwc.models.sharing.indirect import quantized
 from hwc.models.sharing.mixture import Mixture
 from hwc.models.sharing.response import corrected
 from hwc.models.sharing.vectors import share_pieces, share_rows
@@ -27,12 +26,9 @@ __all__ = [
     "PowerOfTwo",
     "ProductQuantization",
     "ResidualQuantization",
+    "SoftSharing",
     "UniformBins",
 ]
-
-IMAGES = 1000
-ROWS = 20_000
-"""Training images and samples of a layer's inputs that a response is measured on."""
 
 
 @dataclass(frozen=True)
@@ -146,22 +142,13 @@ class ProductQuantization(_Words):
             super().apply(work)
             return
         generator = work.generator()
-        images = torch.from_numpy(work.data.x_train[:IMAGES]).float() * work.data.scale
+        images = work.data.first(CALIBRATION)  # those that `inputs_of` is about
         for name, layer in work.layers.items():
-            rows = rows_of(layer, work.inputs_of(name))
-            step = max(len(rows) // ROWS, 1)
-            before = rows_of(layer, entering(work.teacher, name, images))
             whole = latent_of(work.teacher.get_submodule(name)).detach().flatten(1)
-            target = before[::step] @ whole.T
+            target = some_rows(layer, entering(work.teacher, name, images)) @ whole.T
+            better = partial(corrected, some_rows(layer, work.inputs_of(name)), target)
             pieces = whole.shape[1] // self.length
-            share_pieces(
-                layer,
-                pieces,
-                self.k,
-                generator,
-                self.bits,
-                partial(corrected, rows[::step], target),
-            )
+            share_pieces(layer, pieces, self.k, generator, self.bits, better)
         work.train(self.epochs, self.lr)
 
 

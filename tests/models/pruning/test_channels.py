@@ -10,7 +10,15 @@ import torch
 from torch import nn
 
 from hwc.models.copying import copy_of
-from hwc.models.pruning.channels import Budget, chosen, gamma, magnitude, positions, taylor
+from hwc.models.pruning.channels import (
+    Budget,
+    chosen,
+    gamma,
+    magnitude,
+    makers_of,
+    positions,
+    taylor,
+)
 from hwc.models.pruning.dependencies import Channels, Labels
 from hwc.models.pruning.dependency_walk import channels_of
 from hwc.models.pruning.mask import PruningError
@@ -28,12 +36,7 @@ def coupled() -> Any:
 
 
 def makers(channels: Channels, group: Labels) -> set[str]:
-    inside = set(group.tolist())
-    return {
-        use.module
-        for use, labels in channels.uses.items()
-        if use.makes and inside & set(channels.roots(labels).tolist())
-    }
+    return set(makers_of(channels, group))
 
 
 @torch.no_grad()
@@ -142,6 +145,26 @@ def test_scores() -> None:
     )  # fmt: skip
     found = taylor(model, channels, curved)
     np.testing.assert_allclose([found[r] for r in group], by_hand, rtol=1e-6)
+
+
+class Batches(nn.Module):
+    """Two ways for channels to meet another axis: an add that broadcasts, a cut of the batch."""
+
+    def __init__(self, cut: bool) -> None:
+        super().__init__()
+        self.one, self.two, self.cut = nn.Conv2d(2, 6, 1), nn.Linear(6, 6), cut
+        self.last = nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.one(x)
+        y = y[:1] if self.cut else torch.relu(y) + self.two(y.mean((2, 3)))
+        return self.last(y.mean((2, 3)))
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_channels_that_meet_another_axis_stay(cut: bool) -> None:
+    x = torch.zeros(6, 2, 6, 6)
+    assert channels_of(Batches(cut), x).groups() == []
 
 
 def test_refusals() -> None:
