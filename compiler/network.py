@@ -93,6 +93,8 @@ def _calibrated(network: Network, calib: str, config: Config) -> Network:
     frames = calibration_frames(calib, network.source)
     made = calibrate(network.source, frames, config)
     own = bool(network.frames)
+    idle = all(loss.kind == "output" for loss in made.losses)
+    notes = ("--calib changed nothing: every value has a quantizer already",) if idle else ()
     return Network(
         network.name,
         made.source,
@@ -100,6 +102,6 @@ def _calibrated(network: Network, calib: str, config: Config) -> Network:
         network.labels,
         network.origin if own else f"{len(next(iter(frames.values())))} frames of {calib}",
         network.accuracy,
-        network.notes,
+        (*network.notes, *notes),
         made.losses,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hwc.compiler.report import Report, Verified
+from hwc.compiler.report import Accuracy, Report, Verified
 from hwc.hw.resources import Resources
 
 __all__ = ["show"]
@@ -27,18 +27,8 @@ def show(report: Report, folder: Path, console: Console | None = None) -> None:
         f"({report.frames_per_second:,.0f} frames/s); {report.record()['bottleneck']['why']}",
         highlight=False,
     )
-    accuracy = report.accuracy
-    parts = [
-        f"{name} {value:.2%}"
-        for name, value in (
-            ("float", accuracy.float),
-            ("fake-quantized", accuracy.fake_quant),
-            (f"integer ({accuracy.inputs} inputs)", accuracy.integer),
-        )
-        if value is not None
-    ]
-    if parts:
-        console.print("Accuracy " + ", ".join(parts), highlight=False)
+    if told := _accuracy(report.accuracy):
+        console.print(f"Accuracy {told}", highlight=False)
     verified = report.verified
     if verified is not None:
         console.print(
@@ -67,6 +57,17 @@ def show(report: Report, folder: Path, console: Console | None = None) -> None:
     for warning in report.warnings:
         console.print(f"[yellow]Note[/] {warning}", highlight=False)
     console.print(f"Bundle   {folder}", highlight=False, soft_wrap=True)
+
+
+def _accuracy(accuracy: Accuracy) -> str:
+    """What the file says of its test set, and what the integers reach on the build's inputs."""
+    known = (("float", accuracy.float), ("fake-quantized", accuracy.fake_quant))
+    parts = [", ".join(f"{name} {value:.2%}" for name, value in known if value is not None)]
+    if parts[0]:
+        parts[0] += " (test set, as the file says)"
+    if accuracy.integer is not None:
+        parts.append(f"integer {accuracy.integer:.2%} ({accuracy.inputs} inputs of this build)")
+    return "; ".join(filter(None, parts))
 
 
 def _layers(report: Report) -> Table:

@@ -54,7 +54,8 @@ def verify_bundle(bundle: Path, work: Path, seed: int = 1) -> SystemCheck:
             return _serial(bundle, manifest, board, seed)
         return _axi(bundle, manifest, board)
     except DriverError as error:
-        raise BundleError(f"{bundle}: {error}") from error
+        where = "" if str(bundle) in str(error) else f"{bundle}: "
+        raise BundleError(f"{where}{error}") from error
 
 
 def drive_bundle(bundle: Path, work: Path, frames: int, seed: int = 1) -> int:

@@ -13,19 +13,25 @@ DEFAULT = 0.7
 class UtilizationError(HwcError):
     """Not a share of a board."""
 
+    exit_code = 2
+
 
 def parse(text: str) -> dict[str, float]:
     """``70%``, ``0.7`` or ``lut=70%,dsp=0.8`` as a share per resource; unnamed ones get 70 %."""
     shares = dict.fromkeys(KEYS.values(), DEFAULT)
     if "=" not in text:
         return dict.fromkeys(shares, _share(text, text))
+    named: set[str] = set()
     for part in text.split(","):
-        key, _, value = part.partition("=")
-        if key.strip() not in KEYS:
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key not in KEYS:
             raise UtilizationError(
-                f"--max-util {text!r}: {key.strip()!r} is no resource; there are {', '.join(KEYS)}"
+                f"--max-util {text!r}: {key!r} is no resource; there are {', '.join(KEYS)}"
             )
-        shares[KEYS[key.strip()]] = _share(value, text)
+        if key in named:
+            raise UtilizationError(f"--max-util {text!r}: {key} is given twice")
+        named.add(key)
+        shares[KEYS[key]] = _share(value, text)
     return shares
 
 

@@ -164,7 +164,9 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     path = bundle / "manifest.json"
     try:
         manifest = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DriverError(f"{path}: no readable manifest: {error.strerror}") from None
+    except ValueError as error:
         raise DriverError(f"{path}: no readable manifest: {error}") from None
     if not isinstance(manifest, dict) or "shell" not in manifest:
         raise DriverError(f"{path}: the bundle has no shell; build it for a board with AXI")

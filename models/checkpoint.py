@@ -66,12 +66,12 @@ class Checkpoint:
             counts.add(len(x))
             if x.dtype != np.int64 or x.shape[1:] != item.shape or len(x) == 0:
                 raise CheckpointError(
-                    f"samples of input {item.name} must be int64 "
+                    f"samples of {item.name!r} must be int64 "
                     f"(n, {', '.join(map(str, item.shape))}) with n >= 1, got {x.dtype} {x.shape}"
                 )
             if x.min() < item.lo or x.max() > item.hi:
                 raise CheckpointError(
-                    f"samples of input {item.name} must lie in {item.lo}..{item.hi}, "
+                    f"samples of {item.name!r} must lie in {item.lo}..{item.hi}, "
                     f"got {x.min()}..{x.max()}"
                 )
         if self.labels is not None:
@@ -132,7 +132,7 @@ def raw_samples(source: Source, x: Any, limit: int | None) -> dict[str, np.ndarr
             real, values = values, np.rint(values / item.scale)
             if not np.array_equal(values * item.scale, real):
                 raise CheckpointError(
-                    f"samples of input {item.name} are not multiples of its scale {item.scale}; "
+                    f"samples of {item.name!r} are not multiples of its scale {item.scale}; "
                     "pass the raw integers"
                 )
         raw[item.name] = values.astype(np.int64)

@@ -72,7 +72,7 @@ class Builder:
         if array.dtype.kind not in "fiub":
             array = array.astype(np.int64)
         if not array.size or not np.isfinite(array).all():
-            self.fail(f"{role}: values must be finite and at least one")
+            self.fail(f"{role}: there must be values, all of them finite")
         name = self.unique(f"{self._hint()}_{role}")
         self.tensors[name], self.shapes[name] = array, array.shape
         return name

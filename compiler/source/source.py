@@ -55,7 +55,7 @@ def _frozen(name: str, value: object) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise SourceError(f"tensor {name}: dtype {array.dtype} is not a real number type")
     if array.size == 0 or not np.isfinite(array).all():
-        raise SourceError(f"tensor {name}: values must be finite and at least one")
+        raise SourceError(f"tensor {name}: there must be values, all of them finite")
     array.setflags(write=False)
     return array
 

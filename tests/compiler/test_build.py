@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from hwc.boards.board import get
@@ -19,6 +22,8 @@ from hwc.compiler.files import OutputError
 from hwc.compiler.graph import Binary, MatMul, MultiThreshold, run
 from hwc.compiler.lower import hardware, lower
 from hwc.compiler.map.mapping import Goal, MappingError, map_graph
+from hwc.compiler.network import load_network
+from hwc.compiler.summary import show
 from hwc.compiler.system import BundleError
 from hwc.compiler.verification import layer_boundaries, verify_network
 from hwc.hw.units.matvec import MatVec
@@ -101,6 +106,32 @@ def test_bundle_is_complete_and_says_what_was_simulated(built):
     assert report.verified is not None
     assert report.verified.taps >= 2
     assert report.verified.shell_frames == 2
+
+
+def test_calibration_of_a_quantized_network_is_noted(checkpoint, tmp_path):
+    np.savez(tmp_path / "calib.npz", x=np.zeros((4, 1, 5, 7), np.int64))
+    network = load_network(checkpoint, str(tmp_path / "calib.npz"))
+    assert any("--calib changed nothing" in note for note in network.notes)
+
+
+def test_the_summary_says_what_each_accuracy_was_measured_on(built):
+    options, report = built
+    accuracy = replace(report.accuracy, float=0.98, fake_quant=0.97)
+    console = Console(record=True, width=200)
+    show(replace(report, accuracy=accuracy), options.output, console)
+    told = next(line for line in console.export_text().splitlines() if "Accuracy" in line)
+    assert "float 98.00%, fake-quantized 97.00% (test set, as the file says)" in told
+    assert f"integer {accuracy.integer:.2%} (40 inputs of this build)" in told
+
+
+def test_a_build_that_fails_leaves_the_bundle_it_was_to_replace(built, tmp_path):
+    options, _ = built
+    kept = tmp_path / "bundle"
+    shutil.copytree(options.output, kept)
+    before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    with pytest.raises(MappingError):
+        build(replace(options, output=kept, max_util=0.001, overwrite=True))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_fault_behind_the_bus_leaves_no_bundle(checkpoint, cache, tmp_path, monkeypatch):

@@ -77,4 +77,5 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path, verify: Callable[..., Result
     found = verify(tmp_path)
     assert found.exit_code == 2
     assert "no readable manifest" in found.output
+    assert found.output.replace("\n", "").count(str(tmp_path)) == 1
     assert "Traceback" not in found.output

@@ -117,7 +117,10 @@ def test_common_factors_of_two_cost_nothing() -> None:
     check(sweep(op, -60, 60, 2), batch=2)
 
 
-@pytest.mark.parametrize(("x", "m", "blocks"), [(18, 25, 1), (25, 18, 1), (26, 18, 2), (40, 24, 3)])
+@pytest.mark.parametrize(
+    ("x", "m", "blocks"),
+    [(18, 25, 1), (19, 25, 2), (25, 18, 1), (25, 19, 2), (26, 18, 2), (40, 24, 3)],
+)
 def test_wide_products_take_more_blocks(x: int, m: int, blocks: int) -> None:
     half = 1 << x - 1
     op = Requant([(1 << m - 1) - 1, -(1 << m - 1)], [0], 44, -128, 127)

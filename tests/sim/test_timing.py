@@ -145,6 +145,40 @@ def test_what_looks_steady_but_does_not_last(design: Design) -> None:
     assert np.array_equal(quick.cycles["y"], full.cycles["y"])
 
 
+def catching_up() -> Design:
+    """Two processes that wait for each other, up to a frame apart. The writer starts a frame late,
+    as its own input does, and gains one cycle a frame on the reader that it waits for."""
+    read = Nest((("i", 101),), takes={"a": Mask.at(i="first")}, needs={"write": Sum(-100)})
+    write = Nest(
+        (("o", 100),),
+        takes={"b": Mask.at(o="first")},
+        gives={"y": Mask.at(o="first")},
+        needs={"read": Sum.affine(1, o=1)},
+    )
+    both = Schedule((Process("read", (read,)), Process("write", (write,))), {"y": 1})
+    always = Mask.always()
+    units = {
+        "late": Scripted(Schedule.single(Nest((), {"x": always}, {"y": always}), 300)),
+        "u": Scripted(both),
+    }
+    edges = (
+        Edge(("", "a"), ("u", "a")),
+        Edge(("", "b"), ("late", "x")),
+        Edge(("late", "y"), ("u", "b"), 6),
+        Edge(("u", "y"), ("", "y")),
+    )
+    return Design("gaining", units, edges)
+
+
+def test_who_gains_on_a_slower_process_will_wait_for_it() -> None:
+    design = catching_up()
+    quick, full = simulate(design, 150), simulate(design, 150, stalls=NEVER_IDLE)
+    gaps = np.diff(full.cycles["y"])
+    assert set(gaps[:80]) == {100}, "steady at first sight"
+    assert gaps[-1] == 101
+    assert np.array_equal(quick.cycles["y"], full.cycles["y"])
+
+
 def test_an_interval_may_be_a_fraction() -> None:
     """Frames of one beat through a loop of three cycles that holds two of them."""
     nest = Nest((), takes={"x": Mask.always()}, gives={"y": Mask.always()})
