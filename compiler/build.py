@@ -151,7 +151,12 @@ def build(options: Options, listener: Step | None = None) -> Report:
             slowest_path=f"{slowest} (an estimate before placement)",
             accuracy=accuracy,
             layers=tuple(_layers(mapped, synthesized)),
-            warnings=(*network.notes, *lowered.notes, *_warnings(mapped, board, options)),
+            warnings=(
+                *network.notes,
+                *lowered.notes,
+                *_redundant(lowered.graph, graph),
+                *_warnings(mapped, board, options),
+            ),
             verified=Verified(
                 inputs=inputs.origin,
                 frames=checked.frames,
@@ -288,6 +293,15 @@ def _warnings(mapped: Mapped, board: Board, options: Options) -> list[str]:
                 f"sized queues bring {key} to {getattr(used, key)}, over the {limit:.0f} set"
             )
     return out
+
+
+def _redundant(lowered: Graph, graph: Graph) -> list[str]:
+    """How many weights need not be computed; see hwc.compiler.lower.redundant."""
+    before, after = _weights(lowered).count, _weights(graph).count
+    if before == after:
+        return []
+    why = "their channels repeat another, never change or are never read"
+    return [f"{before - after:,} of {before:,} weights are not computed: {why}"]
 
 
 def _calibration(options: Options) -> dict[str, Any] | None:

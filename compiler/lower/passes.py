@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hwc.compiler.graph import GlobalMaxPool, GlobalSumPool, Graph, expand
+from hwc.compiler.lower.redundant import without_redundant
 
 __all__ = ["PIPELINE", "Pass", "hardware"]
 
@@ -17,6 +18,7 @@ def windows(graph: Graph) -> Graph:
 
 
 PIPELINE: tuple[Pass, ...] = (
+    without_redundant,  # channels that repeat another one, are constant or unread
     windows,  # convolutions and pools as windows and products, which is what units compute
 )
 

@@ -161,7 +161,7 @@ def test_tensors_are_copied_and_read_only() -> None:
         (lambda: Source((Input("x", (3,)),) * 2, (), ("x",)), r"name 'x' must be .* used once"),
         (
             lambda: Source((Input("x", (3,)),), (), ("x",), {"t": np.array([np.nan])}),
-            r"tensor t: values must be finite",
+            r"tensor t: there must be values, all of them finite",
         ),
     ],
 )
