@@ -23,12 +23,14 @@ from hwc.compiler.lower import Lowered, agree, hardware, lower
 from hwc.compiler.map.candidates import interval
 from hwc.compiler.map.mapping import RESOURCES, Goal, design_resources, map_graph
 from hwc.compiler.map.mapping import Mapping as Mapped
+from hwc.compiler.map.variants import parse
 from hwc.compiler.network import Network, load_network
 from hwc.compiler.progress import Clock, Step
 from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
 from hwc.compiler.synthesis import Synthesized, synthesize_design
 from hwc.compiler.system import drive_bundle
 from hwc.compiler.verification import Checked, layer_boundaries, verify_network
+from hwc.hw.design import Design
 from hwc.hw.unit import extremes
 from hwc.models import load_data
 from hwc.sim.depths import size_queues
@@ -56,6 +58,8 @@ class Options:
     clock_mhz: float | None = None
     max_util: Mapping[str, float] | float = 0.7
     target_fps: float | None = None
+    units: tuple[str, ...] = ()
+    """`layer=form` for each layer that has to be built in that form."""
     verify_inputs: int = 100
     shell_frames: int = 2
     """Frames for the shipped driver and shell on a simulated board; 0 leaves them out."""
@@ -170,7 +174,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
             cycles=cycles,
             estimated=design_resources(mapped.design),
             available=board.budget,
-            weights=_weights(graph),
+            weights=_weights(graph, mapped.design),
             tool_versions=_versions(),
             synthesized=synthesized and synthesized.record(),
             synthesized_levels=synthesized and synthesized.levels,
@@ -184,8 +188,9 @@ def build(options: Options, listener: Step | None = None) -> Report:
 
 
 def _goal(options: Options, clock_mhz: float) -> Goal:
+    units = parse(options.units)
     if options.target_fps is None:
-        return Goal(clock_mhz, options.max_util)
+        return Goal(clock_mhz, options.max_util, units=units)
     if not options.target_fps > 0:
         raise BuildError(f"--target-fps must be above 0, got {options.target_fps:g}")
     cycles = int(clock_mhz * 1e6 / options.target_fps)
@@ -194,7 +199,7 @@ def _goal(options: Options, clock_mhz: float) -> Goal:
             f"--target-fps {options.target_fps:g} is more than one frame a cycle at {clock_mhz:g} "
             "MHz; lower it or raise --clock-mhz"
         )
-    return Goal(clock_mhz, options.max_util, cycles)
+    return Goal(clock_mhz, options.max_util, cycles, units)
 
 
 def _inputs(network: Network, lowered: Lowered, options: Options) -> _Inputs:
@@ -262,6 +267,7 @@ def _layers(mapped: Mapped, synthesized: Synthesized | None) -> list[Layer]:
                 name=name,
                 op=" + ".join(ops),
                 unit=type(unit).__name__,
+                variant=unit.variant,
                 fold=unit.describe(),
                 interval=interval(unit),
                 latency=max(schedule.latency.values()),
@@ -269,6 +275,8 @@ def _layers(mapped: Mapped, synthesized: Synthesized | None) -> list[Layer]:
                 resources=unit.resources(),
                 synthesized=synthesized and synthesized.units[name].resources(),
                 weights="; ".join(filter(None, (_form(node.op) for node in unit.graph().nodes))),
+                stored_bits=unit.stored_bits(),
+                others=mapped.others.get(name, ()),
             )
         )
     return out
@@ -311,20 +319,18 @@ def _calibration(options: Options) -> dict[str, Any] | None:
     return {"data": options.calib, **asdict(options.quantization)}
 
 
-def _weights(graph: Graph) -> Weights:
-    """Weights of all layers: as they are, as their form encodes them, as the RTL stores them."""
-    count = nonzero = encoded = stored = 0
+def _weights(graph: Graph, design: Design | None = None) -> Weights:
+    """Weights of all layers: as they are, as their form encodes them, as memories hold them."""
+    count = nonzero = encoded = 0
     for node in graph.nodes:
         weight = getattr(node.op, "weight", None)
         if weight is None:
             continue
-        dense = weight.dense()
-        count += dense.size
-        nonzero += int(np.count_nonzero(dense))
+        count += weight.size
+        nonzero += int(np.count_nonzero(weight.dense()))
         encoded += weight.bits()
-        bipolar = weight.lo == -1 and weight.hi == 1 and (dense != 0).all()
-        width = 1 if bipolar else max(int(weight.hi).bit_length(), int(~weight.lo).bit_length()) + 1
-        stored += dense.size * width
+    units = () if design is None else design.instances.values()
+    stored = sum(unit.stored_bits() for unit in units)
     return Weights(count, nonzero / count if count else 1.0, encoded, stored)
 
 

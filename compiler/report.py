@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hwc.compiler.calibrate import Loss
+from hwc.compiler.map.variants import Other
 from hwc.hw.resources import Resources
 
 __all__ = ["SCHEMA_VERSION", "Accuracy", "Cycles", "Layer", "Pair", "Report", "Verified", "Weights"]
@@ -47,6 +48,12 @@ class Layer:
     synthesized: Resources | None = None
     weights: str = ""
     """Form and bits of its weights, such as "Sparse, 8.1 % of 235,200 nonzero, 180,231 bits"."""
+    variant: str = ""
+    """How it is computed, as `--unit` names it."""
+    stored_bits: int = 0
+    """Bits of weights in its memories."""
+    others: tuple[Other, ...] = ()
+    """The variants that it was not built in, and why."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Verified:
 
 @dataclass(frozen=True)
 class Weights:
-    """Three sizes of the weights, never to be mixed up."""
+    """Three sizes of the weights, never to be mixed up; what is wired into logic is not stored."""
 
     count: int
     nonzero_ratio: float
@@ -159,6 +166,8 @@ class Report:
         del out["estimated"], out["available"]
         for layer, source in zip(out["layers"], self.layers, strict=True):
             layer["resources"] = _resources(source.resources)
+            for other, left in zip(layer["others"], source.others, strict=True):
+                other["resources"] = left.resources and _resources(left.resources)
             if source.synthesized is not None:
                 layer["synthesized"] = _resources(source.synthesized)
         slowest = max(self.layers, key=lambda layer: layer.interval)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hwc.compiler.report import Accuracy, Report, Verified
+from hwc.compiler.report import Accuracy, Layer, Report, Verified
 from hwc.hw.resources import Resources
 
 __all__ = ["show"]
@@ -78,9 +78,13 @@ def _layers(report: Report) -> Table:
         table.add_column(name, justify="right")
     for layer in report.layers:
         table.add_row(
-            layer.name, layer.unit, layer.fold, str(layer.interval), *_row(layer.resources)
+            layer.name, _unit(layer), layer.fold, str(layer.interval), *_row(layer.resources)
         )
     return table
+
+
+def _unit(layer: Layer) -> str:
+    return f"{layer.unit}, {layer.variant}" if layer.variant else layer.unit
 
 
 def _row(r: Resources) -> tuple[str, ...]:

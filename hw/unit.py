@@ -66,6 +66,16 @@ class Unit(ABC):
     def component(self) -> Datapath:
         """The datapath."""
 
+    @property
+    def variant(self) -> str:
+        """How it computes, where an operation can be computed in several ways; ``--unit`` takes
+        these names."""
+        return ""
+
+    def stored_bits(self) -> int:
+        """Bits of weights in its memories; wired weights are none."""
+        return 0
+
     def describe(self) -> str:
         """The fold in a few words, for reports; by default the tiles of input and output."""
         ports = (*self.inputs().values(), *self.outputs().values())

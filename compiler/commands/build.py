@@ -24,6 +24,10 @@ def build(
         float | None,
         typer.Option(help="Cheapest design with this many frames a second, not the fastest."),
     ] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(help="LAYER=FORM: build a layer so (dense, wired, codebook ...)."),
+    ] = None,
     verify_inputs: Annotated[
         int, typer.Option(min=1, help="Inputs to simulate; at most what the data offers.")
     ] = 100,
@@ -106,6 +110,7 @@ def build(
         clock_mhz=clock_mhz,
         max_util=parse(max_util),
         target_fps=target_fps,
+        units=tuple(unit or ()),
         verify_inputs=verify_inputs,
         shell_frames=shell_frames,
         data=data,

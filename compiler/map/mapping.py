@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as Table
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hwc.boards.board import Board
 from hwc.compiler.graph import Graph, Type, Window
@@ -11,6 +11,7 @@ from hwc.compiler.map.candidates import MappingError, Tile, candidates, interval
 from hwc.compiler.map.ports import link, port_tiles
 from hwc.compiler.map.problem import Choice, Cost, Joint, Problem, Solution
 from hwc.compiler.map.stages import Source, Stage, stages
+from hwc.compiler.map.variants import Other, check_layers, only, others
 from hwc.hw.design import Design, Edge, End
 from hwc.hw.layout import Layout
 from hwc.hw.queue import queue_resources
@@ -36,6 +37,8 @@ class Goal:
     clock_mhz: float = 100.0
     max_util: Table[str, float] | float = 0.7
     max_interval: int | None = None
+    units: Table[str, str] = field(default_factory=dict)
+    """Layer -> the variant that it has to be built in."""
 
     def limits(self, budget: Resources) -> Cost:
         """Resources that may be used, in the order of :data:`RESOURCES`."""
@@ -56,6 +59,8 @@ class Mapping:
     interval: int
     """Lower bound on cycles per frame: the busiest process."""
     levels: int
+    others: Table[str, tuple[Other, ...]] = field(default_factory=dict)
+    """Instance -> the ways in which it was not built."""
 
     def with_design(self, design: Design) -> Mapping:
         """The same choices with another design, such as one whose queues have been sized."""
@@ -69,13 +74,14 @@ def map_graph(graph: Graph, board: Board, goal: Goal) -> Mapping:
     """
     levels = board.levels(goal.clock_mhz)
     limits = goal.limits(board.budget)
-    plan = _Plan.of(graph, board, levels)
+    plan = _Plan.of(graph, board, levels, goal.units)
     solution = _solve(plan, goal, limits)
     if solution is None:
         raise MappingError(_why(plan, goal, board, limits))
     # The first look spreads its candidates over all speeds; the others look about what was found.
     for _ in range(LOOKS):
-        close = _Plan.of(graph, board, levels, goal.max_interval or solution.interval)
+        near = goal.max_interval or solution.interval
+        close = _Plan.of(graph, board, levels, goal.units, near)
         finer = _solve(close, goal, limits)
         if finer is None or _rank(finer, goal, limits) >= _rank(solution, goal, limits):
             break
@@ -84,7 +90,12 @@ def map_graph(graph: Graph, board: Board, goal: Goal) -> Mapping:
         if not faster or goal.max_interval is not None:
             break
     design, carries, outputs = _assemble(plan, solution)
-    return Mapping(design, carries, outputs, max(solution.interval, 1), levels)
+    cycles = goal.max_interval or max(solution.interval, 1)
+    lost = {
+        stage.tensor: others(design.instances[stage.tensor], offers, cycles, board.budget)
+        for stage, offers in zip(plan.stages, plan.units, strict=True)
+    }
+    return Mapping(design, carries, outputs, max(solution.interval, 1), levels, lost)
 
 
 def _solve(plan: _Plan, goal: Goal, limits: Cost) -> Solution | None:
@@ -122,16 +133,28 @@ class _Plan:
     levels: int
 
     @classmethod
-    def of(cls, graph: Graph, board: Board, levels: int, near: int | None = None) -> _Plan:
+    def of(
+        cls,
+        graph: Graph,
+        board: Board,
+        levels: int,
+        variants: Table[str, str],
+        near: int | None = None,
+    ) -> _Plan:
         found, sinks = stages(graph)
+        check_layers(found, variants)
         wanted: dict[str, dict[Tile, None]] = {}
         for sink in sinks:
             tiles = port_tiles(sink.type, board.stream_bits)
             wanted.setdefault(sink.tensor, {}).update(dict.fromkeys(tiles))
         units: list[tuple[Unit, ...]] = []
         for stage in reversed(found):
-            offers = tuple(candidates(stage, wanted.get(stage.tensor, {}), levels, near))
-            units.append(offers)
+            tiles = wanted.get(stage.tensor, {})
+            offers = candidates(stage, tiles, levels, near)
+            if variants.keys() & set(stage.layers):
+                every = dict.fromkeys([*offers, *candidates(stage, tiles, levels)])
+                offers = only(stage, list(every), variants)
+            units.append(tuple(offers))
             for unit in offers:
                 for source, tile in zip(stage.sources, tiles_in(unit), strict=True):
                     wanted.setdefault(source.tensor, {})[tile] = None

@@ -37,6 +37,8 @@ class Stage:
     activation: Quantizer | None
     sources: tuple[Source, ...]
     type: Type
+    layers: tuple[str, ...] = ()
+    """Names of the nodes that it computes, the operation first."""
 
 
 def stages(graph: Graph) -> tuple[tuple[Stage, ...], tuple[Source, ...]]:
@@ -64,11 +66,11 @@ def stages(graph: Graph) -> tuple[tuple[Stage, ...], tuple[Source, ...]]:
         activation = last.op if isinstance(last.op, Quantizer) and chain else None
         if activation is not None:
             type = activation.infer(type)
-        for name in (node.name, *(n.name for n in chain)):
-            root[name] = last.name
-        fused.update(n.name for n in chain)
+        layers = (node.name, *(n.name for n in chain))
+        root.update(dict.fromkeys(layers, last.name))
+        fused.update(layers[1:])
         operands = tuple(source(a) for a in node.args)
-        out.append(Stage(last.name, node.op, activation, operands, type))
+        out.append(Stage(last.name, node.op, activation, operands, type, layers))
     return tuple(out), tuple(source(name) for name in graph.outputs)
 
 

@@ -27,7 +27,7 @@ from hwc.hw.units.matvec_examples import examples
 from hwc.hw.units.matvec_fold import MatVecFold, ProductOp
 from hwc.hw.units.matvec_folds import folds
 from hwc.hw.units.matvec_path import MatVecPath
-from hwc.hw.units.matvec_plan import MatVecPlan
+from hwc.hw.units.matvec_plan import CODE, MatVecPlan
 from hwc.hw.units.matvec_stimulus import aimed
 
 __all__ = ["MatVec", "MatVecFold"]
@@ -66,6 +66,12 @@ class MatVec(Unit):
         _ = self.plan.sum
         self.plan.check()
         _ = self.plan.layout, self.plan.spec
+        if self.fold.coded and (self.fold.memory == "wired" or not self.plan.codable):
+            raise UnitError(
+                f"MatVec: coded is for weights from a memory, of at most {2**CODE} values whose "
+                f"codes are narrower than they are; got {len(self.plan.values)} values of "
+                f"{self.plan.w.width} bits, memory {self.fold.memory!r}"
+            )
         if self.fold.memory != "wired":
             _ = self.plan.dot, self.plan.pair
 
@@ -94,6 +100,16 @@ class MatVec(Unit):
 
     def levels(self) -> int:
         return math.ceil(plan_levels(self.plan))
+
+    @property
+    def variant(self) -> str:
+        if self.fold.memory == "wired":
+            return "wired"
+        return "codebook" if self.fold.coded else "dense"
+
+    def stored_bits(self) -> int:
+        rom = self.plan.rom
+        return 0 if self.fold.memory == "wired" else rom.width * rom.depth
 
     def component(self) -> Datapath:
         return MatVecPath(self, self.plan)

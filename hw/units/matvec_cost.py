@@ -17,7 +17,8 @@ def plan_levels(plan: MatVecPlan) -> float:
     if plan.fold.memory == "wired":
         paths += [dot.worst_levels for dot in plan.wired]
     else:
-        paths.append(plan.dot.worst_levels if plan.pair is None else plan.pair.worst_levels)
+        worst = plan.dot.worst_levels if plan.pair is None else plan.pair.worst_levels
+        paths.append(worst + plan.fold.coded)
     if plan.registered:
         paths.append(adder_levels(plan.acc.width))
     if plan.spec is not None:
@@ -27,7 +28,7 @@ def plan_levels(plan: MatVecPlan) -> float:
 
 def plan_resources(plan: MatVecPlan) -> Resources:
     """Estimated primitives of datapath and control, queues excluded."""
-    total = _fetch(plan) + plan.rom.resources() + _dots(plan) + _sums(plan) + _control(plan)
+    total = _fetch(plan) + _weights(plan) + _dots(plan) + _sums(plan) + _control(plan)
     return total + (plan.spec.resources() if plan.spec else Resources.zero())
 
 
@@ -40,6 +41,14 @@ def _fetch(plan: MatVecPlan) -> Resources:
     if plan.replay == "bram":
         return mask + Resources(width, 2 * width, 0, bram18(width, plan.sums))
     return mask + Resources(width + lutram(width, plan.sums), width, 0, 0)
+
+
+def _weights(plan: MatVecPlan) -> Resources:
+    """Their memory, and the table that makes weights of codes: a LUT a bit that is no code bit."""
+    total = plan.rom.resources()
+    if not plan.fold.coded:
+        return total
+    return total + Resources(plan.decoded_bits * plan.outputs * plan.lanes, 0, 0, 0)
 
 
 def _dots(plan: MatVecPlan) -> Resources:

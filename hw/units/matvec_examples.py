@@ -63,6 +63,7 @@ def examples() -> Iterator[Case]:
     yield from _integer_cases(rng)
     yield from _window_cases(rng)
     yield from _order_cases(rng)
+    yield from _coded_cases(rng)
 
 
 def _sign_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -166,3 +167,22 @@ def _order_cases(rng: np.random.Generator) -> Iterator[Case]:
         _thresholds(rng, wide, x, 3),
         MatVecFold(lanes=4, outs=2, order="input", memory="bram"),
     )
+
+
+def _coded_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Few values: the memory holds codes, 0 among the values or not, in every arithmetic."""
+    x = Type((2, 9), -128, 127)
+    op = MatMul(Dense(rng.choice([-101, -7, 3, 64, 90], (5, 9))))
+    act = _requant(op, x, rng)
+    yield op, x, act, MatVecFold(lanes=4, outs=2, style="dsp", memory="bram", coded=True)
+    yield op, x, act, MatVecFold(lanes=9, outs=2, style="pair", coded=True)
+    yield op, x, None, MatVecFold(pixels=2, lanes=2, outs=3, style="lut", levels=4, coded=True)
+    x = Type((14,), 0, 3)
+    powers = MatMul(Dense(rng.choice([-64, -8, -1, 0, 2, 16, 32], (6, 14))))
+    act = _thresholds(rng, powers, x, 7, mixed=True)
+    yield powers, x, act, MatVecFold(lanes=5, outs=4, order="input", coded=True)
+    signs = Type((3, 14), -1, 1, True)
+    yield powers, signs, None, MatVecFold(lanes=6, outs=1, memory="bram", coded=True)
+    window = Type((2, 1, 4, 3), 0, 200)
+    taps = GroupedMatMul(Dense(rng.choice([-100, 100, 17], (1, 3, 4, 3))))
+    yield taps, window, None, MatVecFold(pixels=2, taps=3, lanes=2, outs=2, coded=True)

@@ -40,6 +40,8 @@ class MatVecFold:
     before the next one and keeps all partial sums in a memory. ``style``: products in LUTs, in DSP
     blocks, for two outputs in each DSP block ("pair"), or whatever is cheaper; ``act_style`` the
     same for the multiplier of a requantization. ``levels``: LUT and carry levels between registers.
+    ``coded``: the memory holds which of the weights that occur each one is, and a table in LUTs
+    behind it (a level) the weights themselves.
     """
 
     pixels: int = 1
@@ -52,6 +54,7 @@ class MatVecFold:
     order: Order = "output"
     act_style: Style = "auto"
     levels: int = 6
+    coded: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,8 @@ class Geometry:
                 self._refuse(name, f"{' or '.join(map(repr, legal))} with memory={f.memory!r}")
         if f.style == "pair" and f.outs < 2:
             self._refuse("style", "'auto', 'lut' or 'dsp' with outs=1")
-        if f.levels < 3:
-            self._refuse("levels", "at least 3")
+        if f.levels < 3 + f.coded:
+            self._refuse("levels", f"at least {3 + f.coded}")
 
     def _refuse(self, name: str, legal: str) -> None:
         raise UnitError(

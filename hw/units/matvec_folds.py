@@ -143,7 +143,18 @@ def _variants(plan: MatVecPlan) -> Iterator[MatVecFold]:
     if plan.words == 1:
         yield replace(f, memory="wired")
         return
-    width = plan.outputs * plan.lanes * plan.w.width
+    if not plan.codable or f.levels < 4:
+        yield from _memories(plan)
+        return
+    coded = _memories(replace(plan, fold=replace(f, coded=True)))
+    for pair in zip_longest(coded, _memories(plan)):
+        yield from (fold for fold in pair if fold is not None)
+
+
+def _memories(plan: MatVecPlan) -> Iterator[MatVecFold]:
+    """The variants of a shape whose weights are in a memory."""
+    f = plan.fold
+    width = plan.outputs * plan.lanes * plan.stored.width
     luts, blocks = lutrom(width, plan.words), bram18(width, plan.words)
     memories = []
     if luts <= LUTROM:

@@ -131,11 +131,26 @@ class MatVecPath(Datapath):
         plan, f = self.plan, self.plan.fold
         address = pipe(m, self.ctl["main"].address["weight"], plan.fetch - 1, "weight")
         word = plan.rom.build(m, plan.weight_words(), address, "weights")
-        width = plan.w.width
+        width = plan.stored.width
         at = [
             [(n * f.taps + p) * f.lanes + c for p, c in plan.positions] for n in range(plan.outputs)
         ]
-        return [[word[i * width : (i + 1) * width] for i in row] for row in at]
+        return [
+            [self._weight(m, word[i * width : (i + 1) * width], f"weight_{i}") for i in row]
+            for row in at
+        ]
+
+    def _weight(self, m: Module, stored: Value, name: str) -> Value:
+        """A weight as the dot products take it."""
+        plan = self.plan
+        if not plan.fold.coded:
+            return stored
+        weight = Signal(plan.w.width, name=name)
+        with m.Switch(stored):
+            for code, value in enumerate(plan.values):
+                with m.Case(code):
+                    m.d.comb += weight.eq(value)
+        return weight
 
     def _mask(self, m: Module) -> Value | None:
         """One bit per masked position, at cycle ``fetch``."""

@@ -26,6 +26,9 @@ __all__ = ["MatVecPlan"]
 
 Ints = NDArray[np.int64]
 
+CODE = 6
+"""Most bits of a code: inputs of a LUT."""
+
 
 @lru_cache(maxsize=256)
 def _signs_only(weights: Weights) -> bool:
@@ -35,6 +38,13 @@ def _signs_only(weights: Weights) -> bool:
     if weights.lo < -1 or weights.hi > 1:
         return False
     return bool((weights.dense() != 0).all())
+
+
+@lru_cache(maxsize=256)
+def _values(weights: Weights, zero: bool) -> tuple[int, ...]:
+    """The weights that occur, and 0 if asked for: 0 first, so that what pads a word is 0."""
+    found = {int(v) for v in np.unique(weights.dense())}
+    return tuple(sorted(found | {0} if zero else found, key=lambda v: (v != 0, v)))
 
 
 @lru_cache(maxsize=256)
@@ -74,6 +84,24 @@ class MatVecPlan(Geometry):
         return Type(self.shape, lo, hi)
 
     @property
+    def values(self) -> tuple[int, ...]:
+        """The weights that a memory has to tell apart."""
+        return _values(self.op.weight, self.tail)
+
+    @property
+    def codable(self) -> bool:
+        """Whether codes are narrower than weights, and a LUT turns one into a bit of a weight."""
+        bits = Type((1,), 0, max(len(self.values) - 1, 1)).width
+        return not self.w.bipolar and bits < self.w.width and bits <= CODE
+
+    @cached_property
+    def stored(self) -> Type:
+        """Type of what the memory holds, as (G, N, T, C): weights, or places in ``values``."""
+        if not self.fold.coded:
+            return self.w
+        return Type(self.shape, 0, max(len(self.values) - 1, 1))
+
+    @property
     def popcount(self) -> bool:
         """Whether the dot products count agreeing signs instead of adding them."""
         return self.x.bipolar and self.w.bipolar
@@ -110,14 +138,19 @@ class MatVecPlan(Geometry):
         if self.cleared:
             x = Number(min(x.lo, 0), max(x.hi, 0))
         style = "auto" if f.style == "pair" else f.style
-        return DotSpec(x, w, self.lanes, style, f.levels, self.popcount, self.masked)
+        return DotSpec(x, w, self.lanes, style, self.levels, self.popcount, self.masked)
+
+    @property
+    def levels(self) -> int:
+        """Levels left for the dot products, from the operands on."""
+        return self.fold.levels - self.fold.coded
 
     @cached_property
     def pair(self) -> PairSpec | None:
         """The sums of products of two outputs; an odd last one is left to ``dot``."""
         if self.fold.style != "pair":
             return None
-        return PairSpec(self.dot.x, self.dot.w, self.lanes, self.fold.levels)
+        return PairSpec(self.dot.x, self.dot.w, self.lanes, self.levels)
 
     @cached_property
     def wired(self) -> tuple[ConstantDotSpec, ...]:
@@ -140,7 +173,7 @@ class MatVecPlan(Geometry):
     @property
     def rom(self) -> Rom:
         """The memory of the weights."""
-        width = self.outputs * self.lanes * self.w.width
+        width = self.outputs * self.lanes * self.stored.width
         memory = self.fold.memory
         return Rom(width, self.words, "lutrom" if memory == "wired" else memory)
 
@@ -264,9 +297,24 @@ class MatVecPlan(Geometry):
         A word holds groups, outputs, taps and lanes row-major, first in the low bits.
         """
         f, s = self.fold, self.steps
-        layout = Layout(self.w, (f.groups, f.outs, f.taps, f.lanes))
-        beats = layout.pack(self.op.weight.dense().reshape(1, *self.shape))
+        layout = Layout(self.stored, (f.groups, f.outs, f.taps, f.lanes))
+        weights = self.op.weight.dense().reshape(1, *self.shape)
+        beats = layout.pack(self._codes(weights) if f.coded else weights)
         order = np.arange(self.words).reshape(s["group"], s["out"], -1)
         if f.order == "input":
             order = order.transpose(0, 2, 1)
         return [beats[i] for i in order.ravel()]
+
+    @cached_property
+    def decoded_bits(self) -> int:
+        """Bits of a weight that take a LUT to make of its code: not constant, no bit of the code,
+        not twice the same."""
+        columns = {tuple(value >> bit & 1 for value in self.values) for bit in range(self.w.width)}
+        codes = range(len(self.values))
+        free = {tuple(code >> bit & 1 for code in codes) for bit in range(self.stored.width)}
+        return len(columns - free - {(0,) * len(codes), (1,) * len(codes)})
+
+    def _codes(self, weights: Ints) -> Ints:
+        """The place of each weight in ``values``."""
+        order = np.argsort(self.values)
+        return order[np.searchsorted(self.values, weights, sorter=order)]

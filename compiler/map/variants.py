@@ -1,0 +1,99 @@
+"""The several ways to compute a layer: what was chosen, and why the others were not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hwc.compiler.map.candidates import MappingError, interval
+from hwc.compiler.map.stages import Stage
+from hwc.hw.resources import Resources
+from hwc.hw.unit import Unit
+
+__all__ = ["Other", "check_layers", "only", "others", "parse"]
+
+
+@dataclass(frozen=True)
+class Other:
+    """A way that a layer was not built: its cheapest unit that is fast enough, if there is one."""
+
+    variant: str
+    why: str
+    resources: Resources | None = None
+    interval: int | None = None
+
+
+def parse(texts: Sequence[str]) -> dict[str, str]:
+    """``layer=variant`` texts of ``--unit``."""
+    found: dict[str, str] = {}
+    for text in texts:
+        layer, _, variant = (part.strip() for part in text.rpartition("="))
+        if not layer or not variant:
+            raise MappingError(f"--unit {text!r} must be LAYER=FORM, such as fc1=codebook")
+        if layer in found:
+            raise MappingError(f"--unit {text!r}: {layer!r} has a form already")
+        found[layer] = variant
+    return found
+
+
+def check_layers(stages: Sequence[Stage], units: Mapping[str, str]) -> None:
+    """MappingError if a layer that is to have a form is none of the stages'."""
+    known = [name for stage in stages for name in stage.layers]
+    for layer, variant in units.items():
+        if layer not in known:
+            raise MappingError(
+                f"--unit {layer}={variant}: there is no layer {layer!r}; there are "
+                f"{', '.join(known)}"
+            )
+
+
+def only(stage: Stage, offers: Sequence[Unit], units: Mapping[str, str]) -> list[Unit]:
+    """The offers of the variant that is asked for; all of them if none is.
+
+    MappingError, with what there is, if none is of that variant.
+    """
+    wanted = {name: units[name] for name in stage.layers if name in units}
+    found = [unit for unit in offers if all(unit.variant == v for v in wanted.values())]
+    if not found:
+        there = dict.fromkeys(unit.variant for unit in offers if unit.variant)
+        (layer, variant), *_ = wanted.items()
+        raise MappingError(
+            f"--unit {layer}={variant}: nothing builds it in this form; "
+            + (f"there is {', '.join(there)}" if there else "it has one form only")
+        )
+    return found
+
+
+def others(
+    chosen: Unit, offers: Sequence[Unit], cycles: int, budget: Resources
+) -> tuple[Other, ...]:
+    """For each other variant its cheapest offer within ``cycles`` a frame, beside the chosen one.
+
+    Cheapest in the sum of the shares of ``budget``, as the mapper counts.
+    """
+
+    def share(unit: Unit) -> float:
+        r, most = unit.resources(), budget
+        pairs = (r.lut, most.lut), (r.ff, most.ff), (r.dsp, most.dsp), (r.bram18, most.bram18)
+        return sum(used / max(there, 1) for used, there in pairs)
+
+    found: list[Other] = []
+    for variant in dict.fromkeys(unit.variant for unit in offers):
+        if variant == chosen.variant:
+            continue
+        mine = [unit for unit in offers if unit.variant == variant]
+        quick = [unit for unit in mine if interval(unit) <= cycles]
+        if not quick:
+            fastest = min(map(interval, mine))
+            found.append(Other(variant, f"takes {fastest:,} cycles a frame at least"))
+            continue
+        best = min(quick, key=share)
+        ratio = share(best) / max(share(chosen), 1e-12)
+        why = (
+            f"takes {ratio:.2f} times the share of the board"
+            if ratio >= 1
+            else f"takes {ratio:.2f} times the share of the board alone, but more with the "
+            "converters that its tiles need"
+        )
+        found.append(Other(variant, why, best.resources(), interval(best)))
+    return tuple(found)
