@@ -177,6 +177,17 @@ class Sum:
                 rest[loop] = table
         return base, {k: v for k, v in linear.items() if v and counts[k] > 1}, rest
 
+    def ends(self, loops: Loops) -> tuple[int, int]:
+        """Smallest and largest value: every loop goes through its own rounds by itself."""
+        lo, linear, rest = self.split(loops)
+        hi = lo
+        for loop, count in loops:
+            step, table = linear.get(loop, 0), rest.get(loop)
+            last = step * (count - 1)
+            values = (0, last) if table is None else [step * i + v for i, v in enumerate(table)]
+            lo, hi = lo + min(values), hi + max(values)
+        return lo, hi
+
     def over(self, loops: Loops) -> Ints:
         """The value in every firing of the nest."""
         shape = tuple(n for _, n in loops)

@@ -97,15 +97,15 @@ class Queue(wiring.Component):
 
 def queue_resources(width: int, depth: int) -> Resources:
     """Estimated primitives of a :class:`Queue` in the form that :func:`queue_form` picks."""
-    count = depth.bit_length()
-    # Level and credit counters, their zero tests, and the two pointers.
-    control_lut, control_ff = 4 * count + 4, 2 * count
-    form = queue_form(width, depth)
-    if form == "ff":
-        return Resources(lut=control_lut, ff=control_ff + width, dsp=0, bram18=0)
-    control_lut, control_ff = control_lut + 2 * count, control_ff + 2 * count
-    if form == "bram":
+    count, pointer = depth.bit_length(), (depth - 1).bit_length()
+    if depth == 1:
+        return Resources(lut=2, ff=2 + width, dsp=0, bram18=0)
+    # Level and credit go up and down and are compared with zero; the pointers go round.
+    control_lut, control_ff = 4 * count + 2 * pointer - 6, 2 * count + 2 * pointer
+    if queue_form(width, depth) == "bram":
         # The forwarding of a beat written in the cycle of its read: a register and a multiplexer.
+        # Of a pointer that does not wrap by itself, both values are chosen from.
+        control_lut += pointer if depth & depth - 1 else 3
         return Resources(
             lut=control_lut + width, ff=control_ff + width + 1, dsp=0, bram18=bram18(width, depth)
         )

@@ -168,7 +168,9 @@ class Schedule:
         for _ in self.processes:
             for p in self.processes:
                 for source in p.needs if p.name in best else ():
-                    most, per = int(p.need(source).max()), self.process(source).firings
+                    sums = [(n.needs[source], n) for n in p.nests if source in n.needs]
+                    most = max(s.ends(n.loops)[1] for s, n in sums)
+                    per = self.process(source).firings
                     far = best[p.name] + max(0, 1 - most // per)
                     best[source] = min(far, best.get(source, far))
         return best[behind]

@@ -96,6 +96,7 @@ class Synthesis:
         logic = self.count(*(f"LUT{n}" for n in range(2, 7)))
         memory = {"SRL16E": 1, "SRLC32E": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4}
         memory |= {"RAM32M": 4, "RAM64M": 4, "RAM32X1S": 1, "RAM64X1S": 1}
+        memory |= {"RAM128X1S": 2, "RAM256X1S": 4}
         return logic + sum(self.count(name) * size for name, size in memory.items())
 
     @property

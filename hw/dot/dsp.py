@@ -65,10 +65,13 @@ class Cascade:
     @property
     def ff(self) -> int:
         """Flip-flops outside the blocks: operands that come later, groups that finish early."""
-        wires = self.x.width + self.w.width
-        late = sum((n - 1) * (n - 2) // 2 * wires for n in self.groups)
         early = sum((self.size - n) * self.sum(n).width for n in self.groups)
-        return late + early
+        return self.late * (self.x.width + self.w.width) + early
+
+    @property
+    def late(self) -> int:
+        """Registers outside the blocks in which operands of the same kind wait."""
+        return sum((n - 1) * (n - 2) // 2 for n in self.groups)
 
     def sum(self, lanes: int) -> Number:
         """The interval of a group's sum."""

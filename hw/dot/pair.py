@@ -109,6 +109,12 @@ class PairSpec:
             waits += (self.groups[0] - lanes) * self._split(lanes).total.width
         return total + Resources(0, waits, self.lanes, 0)
 
+    def waiting(self) -> tuple[int, int]:
+        """Those of the flip-flops in which x and in which both weights wait: pairs with an operand
+        in common have them only once."""
+        late = sum(n * (n - 1) // 2 for n in self.groups)
+        return late * self.x.width, (2 * late + self.lanes) * self.w.width
+
     def _split(self, lanes: int) -> _Fields:
         return _fields(self.x, self.w, lanes)
 

@@ -96,6 +96,17 @@ class DotSpec:
             total += Resources(self.masked * self.w.width, found.cascade.ff, self.lanes, 0)
         return total
 
+    def waiting(self) -> tuple[int, int]:
+        """Those of the flip-flops in which x and in which w wait: sums with an operand in common
+        have them only once."""
+        found = _solve(self)
+        if found.cascade:
+            late = found.cascade.late
+            return late * self.x.width, late * self.w.width
+        share = sum(found.plan.waiting)
+        x, w = self.lanes * self.x.width, self.lanes * self.w.width
+        return round(share * x), round(share * w)
+
     def build(
         self,
         m: Module,

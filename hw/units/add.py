@@ -155,12 +155,15 @@ class AddUnit(Unit):
         for block, x in zip(self.products, self.types, strict=True):
             each += pipe_resources(x.width, self.late) if block is None else block.each()
         before = [leaf.term for leaf in self.leaves]
+        zeros = [leaf.shift or 0 for leaf in self.leaves]
         for rank in self.ranks:
-            # Above the wider operand there is only a carry, or a sign that the bit below has too.
-            pairs = zip(before[::2], before[1::2], strict=False)
-            luts = sum(max(a.number.width, b.number.width) for a, b in pairs)
+            # Above the wider operand there is only a carry, or a sign that the bit below has too;
+            # below, as long as one operand has only zeros, there is the other, or its inverse.
+            pairs = list(zip(before[::2], before[1::2], zeros[::2], zeros[1::2], strict=False))
+            luts = sum(max(a.number.width, b.number.width) - max(z) for a, b, *z in pairs)
             each += Resources(luts, sum(t.number.width for t in rank), 0, 0)
             before = list(rank)
+            zeros = [min(z) for _, _, *z in pairs] + zeros[2 * len(pairs) :]
         return control_resources(self.schedule(), ()) + each * math.prod(self.tile)
 
     def levels(self) -> int:

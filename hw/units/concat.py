@@ -116,7 +116,8 @@ class ConcatUnit(Unit):
     def resources(self) -> Resources:
         ways = 1 if self.parallel else len(self.types)
         luts = mux_luts(ways) * self.outputs()["y"].width + (ways > 1) * ways
-        return control_resources(self.schedule()) + Resources(luts, 0, 0, 0)
+        reads = ("chunk",) if ways > 1 else ()
+        return control_resources(self.schedule(), reads) + Resources(luts, 0, 0, 0)
 
     def levels(self) -> int:
         return 1 if self.parallel else 3

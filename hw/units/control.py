@@ -31,16 +31,16 @@ def _process(process: Process, schedule: Schedule, reads: Collection[str] | None
     counters = {
         loop: step_bits(n) for nest in nests for loop, n in nest.loops if n > 1 and loop in live
     }
-    luts = 1 + bool(counters) + sum(2 * bits for bits in counters.values())
+    luts = 1 + bool(counters) + sum(counters.values())
     bits = sum(counters.values()) + (step_bits(len(nests)) if len(nests) > 1 else 0)
     for nest in nests:
         luts += sum(_mask(mask, nest) for mask in (*nest.takes.values(), *nest.gives.values()))
     for name in dict.fromkeys(a for nest in nests for a in nest.addresses):
-        width, cost = _sum([_of(n.addresses, name) for n in nests], nests, 0)
+        width, cost = _sum([_of(n.addresses, name) for n in nests], nests)
         luts, bits = luts + cost, bits + width
     for source in process.needs:
-        firings = schedule.process(source).firings
-        width, cost = _sum([_of(n.needs, source) for n in nests], nests, 2 * firings)
+        ahead = schedule.process(source).firings, schedule.lead(source, process.name)
+        width, cost = _sum([_of(n.needs, source) for n in nests], nests, ahead)
         luts, bits = luts + cost + width // 2, bits + width
     return Resources(luts, bits, 0, 0)
 
@@ -66,19 +66,34 @@ def _of(sums: Mapping[str, Sum], name: str) -> Sum:
 
 
 def _mask(mask: Mask, nest: Nest) -> int:
-    """LUTs of a mask: one for each table of up to 64 rounds, one to join them."""
-    counts = dict(nest.loops)
+    """LUTs of a mask: one for each table of up to 64 rounds, one to join them. Above, an interval
+    is compared with its ends."""
     luts = 0
     for term in mask.terms:
         tables = term.table(nest.loops)
-        luts += sum(lookup_luts(step_bits(counts[loop]), 1) for loop in tables) + (len(tables) > 1)
+        luts += sum(map(_table, tables.values())) + (len(tables) > 1)
     return luts
 
 
-def _sum(sums: list[Sum], nests: tuple[Nest, ...], reach: int) -> tuple[int, int]:
-    """Bits and LUTs of a running sum: an adder, and the choice of what to add."""
-    ends = [_ends(s, n) for s, n in zip(sums, nests, strict=True)]
-    lo, hi = min(e[0] for e in ends) - reach, max(e[1] for e in ends) + reach
+def _table(bits: tuple[bool, ...]) -> int:
+    inputs = step_bits(len(bits))
+    edges = sum(a != b for a, b in pairwise((False, *bits, False)))
+    return -(-inputs // 6) if edges <= 2 else lookup_luts(inputs, 1)
+
+
+def _sum(
+    sums: list[Sum], nests: tuple[Nest, ...], ahead: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """Bits and LUTs of a running sum: an adder, and the choice of what to add.
+
+    ``ahead``, where it counts what another process is ahead: firings of that one in a frame, and
+    by how many frames it can be further.
+    """
+    ends = [s.ends(n.loops) for s, n in zip(sums, nests, strict=True)]
+    lo, hi = min(e[0] for e in ends), max(e[1] for e in ends)
+    if ahead is not None:
+        firings, lead = ahead
+        lo, hi = lo - hi - firings, (lead + 1) * firings - lo
     width = max(1, (max(hi, -lo - 1)).bit_length() + (lo < 0))
     if lo == hi:
         return 0, 0
@@ -93,14 +108,3 @@ def _sum(sums: list[Sum], nests: tuple[Nest, ...], reach: int) -> tuple[int, int
             distinct = min(shape, len(steps) - 1)
             luts += lookup_luts(step_bits(counts[loop]), distinct)
     return width, luts
-
-
-def _ends(total: Sum, nest: Nest) -> tuple[int, int]:
-    """Smallest and largest value of a sum: every loop goes through its own rounds by itself."""
-    base, linear, rest = total.split(nest.loops)
-    lo = hi = base
-    for loop, count in nest.loops:
-        step, table = linear.get(loop, 0), rest.get(loop, (0,) * count)
-        values = [step * i + v for i, v in enumerate(table)]
-        lo, hi = lo + min(values), hi + max(values)
-    return lo, hi

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwc.hw.memory import bram18, lutram
+from hwc.hw.memory import bram18, lutram, lutram_single
 from hwc.hw.resources import Resources
 from hwc.hw.units.matvec_plan import MatVecPlan
 from hwc.hw.units.parts import adder_levels, pipe_resources, step_bits
@@ -40,7 +40,7 @@ def _fetch(plan: MatVecPlan) -> Resources:
         return mask + Resources(1 + cleared, width, 0, 0)
     if plan.replay == "bram":
         return mask + Resources(width, 2 * width, 0, bram18(width, plan.sums))
-    return mask + Resources(width + lutram(width, plan.sums), width, 0, 0)
+    return mask + Resources(width + lutram_single(width, plan.sums), width, 0, 0)
 
 
 def _weights(plan: MatVecPlan) -> Resources:
@@ -52,17 +52,25 @@ def _weights(plan: MatVecPlan) -> Resources:
 
 
 def _dots(plan: MatVecPlan) -> Resources:
-    pixels = plan.fold.pixels
+    """Sums of products. Outputs share the registers in which x waits, pixels those of weights,
+    and so do weights that are always the same."""
+    f, pixels = plan.fold, plan.fold.pixels
     if plan.pair is not None:
-        pairs, odd = divmod(plan.fold.outs, 2)
+        pairs, odd = divmod(f.outs, 2)
+        x, w = plan.pair.waiting()
+        twice = x * (pairs - 1) * pixels * f.groups
+        twice += w * pairs * f.groups * pixels - round(w * pairs * f.groups * plan.rom.distinct)
         each = plan.pair.resources() * pairs
         if odd:
             each += plan.dot.resources()
             waits = plan.dot_latency - plan.dot.latency
             each += pipe_resources(plan.dot.result.width, waits)
-        return each * (pixels * plan.fold.groups)
-    if plan.fold.memory != "wired":
-        return plan.dot.resources() * (pixels * plan.outputs)
+        return each * (pixels * f.groups) + Resources(0, -twice, 0, 0)
+    if f.memory != "wired":
+        x, w = plan.dot.waiting()
+        twice = x * (f.outs - 1) * pixels * f.groups
+        twice += w * plan.outputs * pixels - round(w * plan.outputs * plan.rom.distinct)
+        return plan.dot.resources() * (pixels * plan.outputs) + Resources(0, -twice, 0, 0)
     total = Resources.zero()
     for dot in plan.wired:
         total += dot.resources()
@@ -89,12 +97,12 @@ def _control(plan: MatVecPlan) -> Resources:
     schedule = plan.schedule()
     (nest,) = schedule.processes[0].nests
     counters = [step_bits(count) for _, count in nest.loops if count > 1]
-    luts, bits = 2 + sum(n + 1 for n in counters), sum(counters)
+    bits = sum(counters)
     for address in nest.addresses.values():
-        width = step_bits(int(address.over(nest.loops).max()) + 1)
-        luts, bits = luts + width, bits + width
-    # The push bit has a reset and stays in flip-flops; the rest may become shift registers.
-    total = Resources(luts, bits + plan.latency, 0, 0)
+        bits += step_bits(int(address.over(nest.loops).max()) + 1)
+    # A LUT for each bit of a counter or an address. The push bit has a reset and stays in
+    # flip-flops; the rest may become shift registers.
+    total = Resources(bits, bits + plan.latency, 0, 0)
     late = plan.fetch + plan.dot_latency
     if plan.registered:
         total += pipe_resources(1, late) * 2

@@ -118,8 +118,14 @@ class LutProduct(Product):
         return self._dot.resources() + Resources(width, width, 0, 0)
 
     def tables(self) -> Resources:
-        delay = self._dot.latency if self._varies(1) else 0
-        return super().tables() + pipe_resources(self.addend.width, delay) * len(self.lanes)
+        total, width = super().tables(), self.addend.width
+        if not self._varies(1):
+            return total
+        late = pipe_resources(width, self._dot.latency)
+        if self._rom.form == "lutrom":
+            # The register of the table is the first of the addend's.
+            late = pipe_resources(width, self._dot.latency + 1) + Resources(0, -width, 0, 0)
+        return total + late * len(self.lanes)
 
     def build(self, m: Module, x: Sequence[Value], step: Value, name: str) -> list[Value]:
         constants = [

@@ -10,6 +10,7 @@ from hwc.hw.dot import Number
 from hwc.hw.resources import Resources
 
 __all__ = [
+    "SHIFT_REGISTER",
     "adder_levels",
     "compare_levels",
     "compare_luts",

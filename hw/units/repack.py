@@ -141,7 +141,10 @@ class Repack(Unit):
             luts += sum(lookup_luts(step_bits(len(table)), size) for table in tables)
             luts += size * (len(tables) > 1)
             bits += size * routes.late
-        return control_resources(self._program_schedule()) + Resources(luts, bits, 0, 0)
+        reads = () if routes.most <= 1 else ("step",)
+        if any(len(tables) > 1 for tables in routes.tables):
+            reads = ("block", "step")
+        return control_resources(self._program_schedule(), reads) + Resources(luts, bits, 0, 0)
 
     def component(self) -> Datapath:
         return WindowPath(self, self.buffer.plan) if self.buffer else _Path(self)

@@ -10,7 +10,7 @@ from typing import Literal
 from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib import memory
 
-from hwc.hw.memory import bram18, lutrom
+from hwc.hw.memory import bram18, lutrom, lutrom_mapped
 from hwc.hw.resources import Resources
 
 __all__ = ["Rom", "RomForm", "rom_form"]
@@ -49,9 +49,14 @@ class Rom:
         if self.form == "bram":
             return Resources(0, 0, 0, bram18(self.width, self.depth))
         if self.depth > 64:
-            return Resources(lutrom(self.width, self.depth), self.width, 0, 0)
+            return Resources(round(self.width * lutrom_mapped(self.depth)), self.width, 0, 0)
         bits, luts = self._distinct()
         return Resources(luts, bits, 0, 0)
+
+    @property
+    def distinct(self) -> float:
+        """Share of the bits of a word that are a function of the address like no other's."""
+        return self._distinct()[0] / self.width if self.width and self.depth > 1 else 1.0
 
     def _distinct(self) -> tuple[int, int]:
         """Bits of a word that differ, and those of them that take a LUT.

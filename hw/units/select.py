@@ -18,7 +18,13 @@ from hwc.hw.resources import Resources
 from hwc.hw.schedule import Mask, Nest, Schedule, Sum
 from hwc.hw.unit import Datapath, Ints, Unit, UnitError, extremes
 from hwc.hw.units.control import control_resources
-from hwc.hw.units.parts import adder_levels, compare_levels, pipe, pipe_resources
+from hwc.hw.units.parts import (
+    SHIFT_REGISTER,
+    adder_levels,
+    compare_levels,
+    pipe,
+    pipe_resources,
+)
 from hwc.hw.units.reducer import greater_luts, split
 
 __all__ = ["SelectUnit"]
@@ -87,17 +93,36 @@ class SelectUnit(Unit):
 
     def resources(self) -> Resources:
         value, index = self.x.width, self.outputs()["y"].type.width
-        total = control_resources(self.schedule())
-        total += pipe_resources(index + 2, len(self.ranks) - 1)
+        once, found = self.inputs()["x"].beats == 1, self.ranks[-1][0]
+        total = control_resources(self.schedule(), ()) + self._tree()
+        total += pipe_resources(1 if once else index + 2, len(self.ranks) - 1)
+        if once and self.k == 1:
+            # Nothing comes after, so nobody looks at the largest value.
+            return total + Resources(-value * (self.lanes > 1), index - value, 0, 0)
+        # The best one so far stays where it is by its clock enable; of more, each place chooses.
+        width = 0 if self.k == 1 else value + index
+        total += self._merge_cost(self.k, found, self.k, width)
+        add = index * found * (self.lanes > 1)
+        return total + Resources(add, self.k * (value + index + 1), 0, 0)
+
+    def _tree(self) -> Resources:
+        """All ranks of merges; a list that waits for three ranks is shift registers."""
+        value, total, waits = self.x.width, Resources.zero(), 0
         tail = self.x.size % self.lanes > 0
         for n, (before, after) in enumerate(pairwise(self.ranks), 1):
-            # Behind n ranks an index is at most n bits of the lane's number.
+            # Behind n ranks an index is at most n bits of the lane's number, the last one of which
+            # is which of both was taken.
             width = value + min(n, (self.lanes - 1).bit_length())
             for k, (a, b) in enumerate(zip(before[::2], before[1::2], strict=False)):
-                total += self._merge_cost(a, b, after[k], width)
+                total += self._merge_cost(a, b, after[k], width - 1)
             total += Resources(0, sum(after) * (width + tail), 0, 0)
-        total += self._merge_cost(self.k, self.ranks[-1][0], self.k, value + index)
-        return total + Resources(index * self.ranks[-1][0], self.k * (value + index + 1), 0, 0)
+            if len(before) % 2:
+                waits += 1 + (waits == 0 and n > 1)
+                continue
+            if waits >= SHIFT_REGISTER:
+                total += Resources(width - 1, -waits * (width - 1), 0, 0) * before[-1]
+            waits = 0
+        return total
 
     def _merge_cost(self, a: int, b: int, kept: int, width: int) -> Resources:
         """Comparators of all pairs, and for each place a choice of those who may take it."""
@@ -105,7 +130,8 @@ class SelectUnit(Unit):
         for place in range(kept):
             picks = sum(0 <= place - i <= b for i in range(a))
             picks += sum(0 <= place - j <= a for j in range(b))
-            luts += width * max(1, picks // 2)
+            # Of three, each has a bit of its own that says so.
+            luts += width * max(1, picks // 2) + 3 * (picks == 3)
         return Resources(luts, 0, 0, 0)
 
     def levels(self) -> int:

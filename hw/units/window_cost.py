@@ -62,14 +62,17 @@ def _reading(plan: WindowPlan) -> Resources:
     address = plan.address_width
     small = step_bits(plan.slots) + step_bits(plan.banks)
     total = Resources(small, small * (2 + plan.address_stages + plan.cut), 0, 0)
-    each = Resources(address // 2 if plan.address_stages else address, address, 0, 0)
+    each = Resources(address, address, 0, 0)
     if plan.address_stages:
-        each += Resources(address // 2, address, 0, 0)
+        # The slot is added to what has moved on by a step that depends on the turn.
+        luts = address + address // 2 if len(plan.turns()) > 1 else -(-address // 2)
+        each += Resources(luts, address, 0, 0)
     return total + each * plan.banks
 
 
 def _output(plan: WindowPlan, out_width: int) -> Resources:
-    """Multiplexers and padding. A multiplexer of up to three ways has an input left for padding."""
+    """Multiplexers and padding, for which a multiplexer has an input left unless its last LUT takes
+    three ways."""
     rows = len(plan.bases()) if plan.row_banks > 1 else 1
     turns = len(plan.turns())
     width = plan.word_width
@@ -77,11 +80,23 @@ def _output(plan: WindowPlan, out_width: int) -> Resources:
     luts += plan.par_rows * width * len(plan.offsets) * mux_luts(turns)
     padded = sum(_padded(plan))
     last = turns if turns > 1 else rows
-    if last not in (2, 3):
+    if last % 3 == 1:
         luts += padded * plan.fold.lanes * out_width
     stages = plan.address_stages + 1 + plan.cut
     ff = padded * stages + plan.cut * plan.par_rows * plan.banks * width
-    return Resources(luts + 2 * padded, ff, 0, 0) + _shift(plan, out_width)
+    return Resources(luts + 2 * padded + _edges(plan), ff, 0, 0) + _shift(plan, out_width)
+
+
+def _edges(plan: WindowPlan) -> int:
+    """LUTs that tell the padding beyond edges that are not powers of two."""
+    rows = {ky for _, ky, _ in plan.read_places() if plan.padded_row(ky)}
+    columns = {
+        pixel * plan.hop + kx * plan.dw
+        for pixel, _, kx in plan.read_places()
+        if plan.padded_column(pixel, kx)
+    }
+    ends = (len(rows), plan.height), (len(columns), plan.width)
+    return sum(3 * count for count, size in ends if size & size - 1)
 
 
 def _shift(plan: WindowPlan, out_width: int) -> Resources:
