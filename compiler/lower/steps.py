@@ -21,7 +21,7 @@ from hwc.compiler.source.curves import curve, curve_exact, softmax
 
 __all__ = ["Bend", "Clip", "Leak", "Line", "Normalize", "Step", "mapped"]
 
-STRICT = {"erf", "exp", "sigmoid", "softplus", "softsign", "tanh"}
+STRICT = {"erf", "exp", "log", "sigmoid", "softplus", "softsign", "sqrt", "tanh"}
 """Curves under which the order of two numbers never changes."""
 
 
@@ -30,8 +30,8 @@ class Step(ABC):
     """One function; its vectors have one entry, or one per index of the graph's last axis."""
 
     @abstractmethod
-    def exact(self, x: Fraction, channel: int) -> Fraction:
-        """The value at x in one channel."""
+    def exact(self, x: Fraction, channel: int) -> Fraction | float:
+        """The value at x in one channel; an infinity stays one."""
 
     @abstractmethod
     def floats(self, x: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def _floats(vector: Vector) -> np.ndarray:
 
 
 @lru_cache(maxsize=1 << 16)
-def _curve(op: Function, x: Fraction) -> Fraction:
+def _curve(op: Function, x: Fraction) -> Fraction | float:
     return curve_exact(op, x)
 
 
@@ -81,7 +81,7 @@ class Bend(Step):
 
     op: Function
 
-    def exact(self, x: Fraction, channel: int) -> Fraction:
+    def exact(self, x: Fraction, channel: int) -> Fraction | float:
         return _curve(self.op, x)
 
     def floats(self, x: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ class Leak(Step):
 
     slope: Vector
 
-    def exact(self, x: Fraction, channel: int) -> Fraction:
+    def exact(self, x: Fraction, channel: int) -> Fraction | float:
         return x if x >= 0 else _at(self.slope, channel) * x
 
     def floats(self, x: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ class Line(Step):
     scale: Vector
     shift: Vector
 
-    def exact(self, x: Fraction, channel: int) -> Fraction:
+    def exact(self, x: Fraction, channel: int) -> Fraction | float:
         return _at(self.scale, channel) * x + _at(self.shift, channel)
 
     def floats(self, x: np.ndarray) -> np.ndarray:
@@ -156,7 +156,7 @@ class Clip(Step):
     low: Vector
     high: Vector
 
-    def exact(self, x: Fraction, channel: int) -> Fraction:
+    def exact(self, x: Fraction, channel: int) -> Fraction | float:
         return min(max(x, _at(self.low, channel)), _at(self.high, channel))
 
     def floats(self, x: np.ndarray) -> np.ndarray:
@@ -175,7 +175,7 @@ class Clip(Step):
 class Normalize(Step):
     """Softmax: exp(x) over the sum along the channels. The host computes it; order is kept."""
 
-    def exact(self, x: Fraction, channel: int) -> Fraction:
+    def exact(self, x: Fraction, channel: int) -> Fraction | float:
         raise NotImplementedError("softmax is no function of one number")
 
     def floats(self, x: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from hwc.compiler.graph import MultiThreshold, Table
 from hwc.compiler.lower.exact import Vector, spread
 from hwc.compiler.lower.quantize import Breakpoints
-from hwc.compiler.lower.steps import Normalize
+from hwc.compiler.lower.steps import Bend, Normalize, Step
 from hwc.compiler.lower.value import LowerError, Value
 from hwc.compiler.source.rounding import reached, round_exact
 
@@ -30,8 +30,8 @@ FEW_BITS = 4
 Integer = MultiThreshold | Table
 
 
-def exact_value(value: Value, code: int, channel: int) -> Fraction:
-    """The real value of one code in one channel, through clips and steps."""
+def exact_value(value: Value, code: int, channel: int) -> Fraction | float:
+    """The real value of one code in one channel, through clips and steps; maybe infinite."""
 
     def at(vector: Vector) -> Fraction:
         return vector[channel if len(vector) > 1 else 0]
@@ -41,9 +41,22 @@ def exact_value(value: Value, code: int, channel: int) -> Fraction:
         other = at(value.second.slope) * code + at(value.second.offset)
         x = max(x, other) if at(value.second.largest) else min(x, other)
     x = Fraction(min(max(x, at(value.low)), at(value.high)))
+    pole: float | None = None
     for step in value.steps:
-        x = Fraction(step.exact(x, channel))
-    return x
+        y = step.exact(x, channel) if pole is None else _beyond(step, pole, channel)
+        pole = float(y) if math.isinf(y) else None
+        x = x if pole is not None else Fraction(y)
+    return x if pole is None else pole
+
+
+def _beyond(step: Step, pole: float, channel: int) -> float:
+    """A step at an infinity."""
+    if isinstance(step, Bend):
+        raise LowerError(f"{step.op} of a value that is infinite at some code; put a Quant before")
+    y = float(step.exact(pole, channel))  # pyright: ignore[reportArgumentType]
+    if math.isnan(y):
+        raise LowerError("a scale of 0 times a value that is infinite at some code is no number")
+    return y
 
 
 def quantize_steps(
@@ -53,7 +66,9 @@ def quantize_steps(
     rows = max(value.rows, len(scale))
     scales = spread(scale, rows)
 
-    def code_of(x: Fraction, c: int) -> int:
+    def code_of(x: Fraction | float, c: int) -> int:
+        if isinstance(x, float):
+            return lo if x < 0 else hi
         return min(max(round_exact(x / scales[c], rounding) + zero, lo), hi)
 
     few = (hi - lo).bit_length() <= FEW_BITS and _direction(value) != 0
@@ -69,12 +84,13 @@ def threshold_steps(value: Value, numbers: list[list[Fraction]], lo: int, step: 
     """The op to lo + step * (how many of the channel's ascending numbers the value reaches)."""
     rows = max(value.rows, len(numbers))
     every = numbers * rows if len(numbers) == 1 else numbers
-    if value.type.width <= TABLE_BITS and step * len(numbers[0]) != 2:  # two: maybe bipolar
+    perhaps_bipolar = step * len(numbers[0]) == 2 and _direction(value) != 0
+    if value.type.width <= TABLE_BITS and not perhaps_bipolar:
         return _table(value, rows, lambda x, c: lo + step * sum(x >= t for t in every[c]))
     return _bisected(value, [[(t, False) for t in row] for row in every], lo, step)
 
 
-def _table(value: Value, rows: int, code_of: Callable[[Fraction, int], int]) -> Table:
+def _table(value: Value, rows: int, code_of: Callable[[Fraction | float, int], int]) -> Table:
     _refuse_softmax(value)
     codes = range(value.type.lo, value.type.hi + 1)
     table = [[code_of(exact_value(value, code, c), c) for code in codes] for c in range(rows)]
@@ -111,6 +127,8 @@ def _bisected(
     highs = np.where(flip, -value.type.lo, value.type.hi).astype(np.int64)
     first = np.empty((size, len(targets[0])), np.int64)
     for c, row in enumerate(targets):
+        for code in (value.type.lo, value.type.hi):
+            exact_value(value, code, c)  # where the function is not defined, it is not at an end
         sign, least, most = -1 if flip[c] else 1, int(lows[c]), int(highs[c])
         u = least
         for j, (target, strict) in enumerate(row):

@@ -60,7 +60,9 @@ CURVES: Mapping[tuple[str, str], Handler] = {
     ("", "Gelu"): curves.gelu,
     ("", "LeakyRelu"): curves.leaky,
     ("", "PRelu"): curves.parametric,
+    ("", "Pow"): curves.power,
     ("", "Relu"): curves.relu,
+    ("", "Sign"): curves.sign,
     ("", "Softmax"): curves.softmax,
     ("", "Swish"): curves.swish,
 }
@@ -170,6 +172,5 @@ HINTS: Mapping[str, str] = {
     "Loop": CONTROL,
     "RNN": RECURRENT,
     "Scan": CONTROL,
-    "Sign": "use BipolarQuant, for which 0 counts as +1",
     "Tile": "activations are not repeated; use Resize for positions",
 }

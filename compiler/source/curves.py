@@ -1,4 +1,4 @@
-"""The curves of `Function`, once, over any arithmetic that has exp, log, tanh and erf."""
+"""The curves of `Function`, once, over any arithmetic that has exp, log, tanh, erf and powers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 
 from hwc.compiler.source.nonlinear import Function
+from hwc.compiler.source.ops import SourceError
 
 __all__ = ["curve", "curve_exact", "softmax"]
+
+EXACT_POWER = 16
+"""Largest whole exponent whose powers are computed as rationals."""
 
 
 class _Floats:
@@ -20,7 +24,10 @@ class _Floats:
     exp = staticmethod(lambda x: np.exp(np.minimum(x, 700)))
     tanh = staticmethod(np.tanh)
     erf = staticmethod(np.vectorize(math.erf, otypes=[np.float64]))
+    log = staticmethod(np.log)
     log1p = staticmethod(np.log1p)
+    power = staticmethod(np.power)
+    sqrt = staticmethod(np.sqrt)
     where = staticmethod(np.where)
     number = staticmethod(float)
 
@@ -36,7 +43,8 @@ class _Digits:
         self.mp = mpmath.mp.clone()
         self.mp.dps = self.DIGITS
         self.exp, self.tanh, self.erf = self.mp.exp, self.mp.tanh, self.mp.erf
-        self.log1p = self.mp.log1p
+        self.log, self.log1p = self.mp.log, self.mp.log1p
+        self.power, self.sqrt = self.mp.power, self.mp.sqrt
 
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
         return yes if condition else no
@@ -47,16 +55,36 @@ class _Digits:
 
 
 def curve(op: Function, x: np.ndarray) -> np.ndarray:
-    """The curve of `op` at every x, in float64."""
-    return _formula(op, _Floats)(x)
+    """The curve of `op` at every x, in float64; nan where it is not defined. -0 counts as 0."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return _formula(op, _Floats)(x + 0.0)
 
 
-def curve_exact(op: Function, x: Fraction) -> Fraction:
-    """The curve of `op` at x, to 60 digits, as a rational."""
+def curve_exact(op: Function, x: Fraction) -> Fraction | float:
+    """The curve of `op` at x, to 60 digits, as a rational; infinity at a pole.
+
+    Reciprocals and small whole powers are exact. SourceError where the curve is not defined.
+    """
+    power = -1.0 if op.curve == "reciprocal" else op.alpha if op.curve == "pow" else None
+    if op.curve == "log" or power is not None:
+        if x == 0 and (power is None or power < 0):
+            return -math.inf if power is None else math.inf
+        _defined(op, x, x > 0 or (power is not None and (x == 0 or power % 1 == 0)))
+    _defined(op, x, op.curve != "sqrt" or x >= 0)
+    if power is not None and power % 1 == 0 and abs(power) <= EXACT_POWER:
+        return x ** int(power)
     digits = _Digits()
     y = _formula(op, digits)(digits.number(x))
     sign, mantissa, exponent, _ = digits.mp.mpf(y)._mpf_
     return (-1 if sign else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def _defined(op: Function, x: Fraction, ok: bool) -> None:
+    if not ok:
+        raise SourceError(
+            f"{op.curve} is not defined at {float(x):g}, which can occur; put a Relu or a Quant "
+            "without negative codes before it"
+        )
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
@@ -92,6 +120,14 @@ def _formula(op: Function, m: Any) -> Callable[[Any], Any]:
             return m.exp
         case "abs":
             return abs
+        case "log":
+            return m.log
+        case "sqrt":
+            return m.sqrt
+        case "reciprocal":
+            return lambda x: 1 / x
+        case "pow":
+            return lambda x: m.power(x, alpha)
         case "softplus":
             return softplus
         case "mish":

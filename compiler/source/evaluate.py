@@ -81,7 +81,7 @@ def _numbers(values: Array, dtype: Any) -> Array:
     return out.reshape(np.shape(values))
 
 
-def _each(function: Callable[[Fraction], Fraction], x: Array) -> Array:
+def _each(function: Callable[[Fraction], Fraction | float], x: Array) -> Array:
     out = np.empty(x.size, dtype=object)
     out[:] = [function(v) for v in x.ravel()]
     return out.reshape(x.shape)

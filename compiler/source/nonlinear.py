@@ -19,17 +19,21 @@ Curve = Literal[
     "gelu_tanh",
     "hard_sigmoid",
     "hard_swish",
+    "log",
     "mish",
+    "pow",
+    "reciprocal",
     "selu",
     "sigmoid",
     "silu",
     "softplus",
     "softsign",
+    "sqrt",
     "tanh",
 ]
 """Functions of one number that lowering tabulates; `hwc.compiler.source.curves` defines them."""
 
-NOT_MONOTONE = {"gelu", "gelu_tanh", "hard_swish", "mish", "silu", "abs"}
+NOT_MONOTONE = {"gelu", "gelu_tanh", "hard_swish", "mish", "reciprocal", "silu", "abs"}
 """Curves that are not monotone."""
 
 
@@ -52,8 +56,9 @@ class PRelu(SourceOp):
 class Function(SourceOp):
     """A curve applied to each element.
 
-    `alpha` and `beta` parametrize elu (alpha), hard_sigmoid (clip(alpha * x + beta, 0, 1)), selu
-    (alpha, beta: its gamma); the other curves ignore them.
+    `alpha` and `beta` parametrize elu (alpha), hard_sigmoid (clip(alpha * x + beta, 0, 1)), pow
+    (x ** alpha), selu (alpha, beta: its gamma); the other curves ignore them. At 0 log is -inf,
+    reciprocal and negative powers are +inf.
     """
 
     curve: str = "sigmoid"
@@ -73,6 +78,8 @@ class Function(SourceOp):
         """True if a larger x never gives a smaller result."""
         if self.curve in NOT_MONOTONE:
             return False
+        if self.curve == "pow":
+            return self.alpha >= 0 and (self.alpha % 2 == 1 or self.alpha % 1 != 0)
         return self.curve not in ("elu", "selu", "hard_sigmoid") or (
             self.alpha >= 0 and (self.curve != "selu" or self.beta >= 0)
         )

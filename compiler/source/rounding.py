@@ -68,9 +68,13 @@ def reached(level: int, rounding: str) -> tuple[Fraction, bool]:
 
 
 def round_array(x: np.ndarray, rounding: str) -> np.ndarray:
-    """Every element rounded, in the array's dtype (object: exact rationals)."""
+    """Every element rounded, in the array's dtype (object: exact rationals and infinities)."""
     if x.dtype == object:
-        exact: Any = np.frompyfunc(lambda v: Fraction(round_exact(v, rounding)), 1, 1)
+
+        def one(v: Any) -> Fraction | float:
+            return v if isinstance(v, float) else Fraction(round_exact(v, rounding))
+
+        exact: Any = np.frompyfunc(one, 1, 1)
         return np.asarray(exact(x), dtype=object)
     match rounding:
         case "half_even":

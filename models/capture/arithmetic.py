@@ -85,7 +85,9 @@ def multiply(c: Capture, node: Node) -> Value:
 def divide(c: Capture, node: Node) -> Value:
     a = c.args(node)
     if isinstance(a["other"], Value):
-        c.fail(node, "division by an activation is not supported; the divisor must be constant")
+        if isinstance(a["self"], Value):
+            c.fail(node, "the quotient of two activations is not supported; one must be constant")
+        return affine(c, node, c.emit(node, Function("reciprocal"), a["other"]), a["self"], 0.0)
     return affine(c, node, a["self"], Constant("", number(a["other"]).double().reciprocal()), 0.0)
 
 

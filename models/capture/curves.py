@@ -3,17 +3,39 @@
 import torch
 from torch.fx import Node
 
-from hwc.compiler.source import Function, PRelu, Softmax
+from hwc.compiler.source import Function, PRelu, Quant, Softmax
 from hwc.models.capture.arithmetic import affine
 from hwc.models.capture.walk import Capture, Constant, Value
 
-CURVES = ("abs", "erf", "exp", "mish", "sigmoid", "silu", "tanh")
+CURVES = (
+    "abs", "erf", "exp", "log", "mish", "reciprocal", "sigmoid", "silu", "sqrt", "tanh",
+)  # fmt: skip
 """ATen operators that are a `Function` of the same name without options."""
 
 
 def curve(c: Capture, node: Node) -> Value:
     name = str(node.target).split(".")[1].rstrip("_")
     return c.emit(node, Function(name), c.args(node)["self"])
+
+
+def power(c: Capture, node: Node) -> Value:
+    """x ** exponent, a number."""
+    a = c.args(node)
+    return c.emit(node, Function("pow", float(a["exponent"])), a["self"])
+
+
+def inverse_root(c: Capture, node: Node) -> Value:
+    return c.emit(node, Function("pow", -0.5), c.args(node)["self"])
+
+
+def square(c: Capture, node: Node) -> Value:
+    return c.emit(node, Function("pow", 2.0), c.args(node)["self"])
+
+
+def sign(c: Capture, node: Node) -> Value:
+    """-1, 0 or +1: integers from here on."""
+    one = Constant("", torch.ones((), dtype=torch.float64))
+    return c.emit(node, Quant(-1, 1, rounding="from_zero"), c.args(node)["self"], one)
 
 
 def gelu(c: Capture, node: Node) -> Value:

@@ -35,6 +35,10 @@ OPERATORS: dict[object, Callable[[Capture, Node], Value]] = {
     aten.maximum.default: arithmetic.maximum,
     aten.minimum.default: arithmetic.minimum,
     **{getattr(aten, name).default: curves.curve for name in curves.CURVES},
+    aten.pow.Tensor_Scalar: curves.power,
+    aten.rsqrt.default: curves.inverse_root,
+    aten.square.default: curves.square,
+    aten.sign.default: curves.sign,
     aten.gelu.default: curves.gelu,
     aten.hardsigmoid.default: curves.hard_sigmoid,
     aten.hardswish.default: curves.hard_swish,
@@ -99,7 +103,6 @@ OPERATORS: dict[object, Callable[[Capture, Node], Value]] = {
 # What would work instead, by operator.
 HINTS = {
     "log_softmax": "leave it out: the class is the argmax of the logits",
-    "sign": "use hwc.models.BipolarAct, for which 0 counts as +1",
     "round": "use hwc.models.QuantAct",
     "layer_norm": "use batch-norm, whose statistics are constants",
     "group_norm": "use batch-norm, whose statistics are constants",

@@ -37,9 +37,12 @@ CURVES: dict[str, Call] = {
     "gelu_tanh": partial(F.gelu, approximate="tanh"),
     "hard_swish": F.hardswish,
     "mish": F.mish,
+    "log": torch.log,
+    "reciprocal": torch.reciprocal,
     "sigmoid": torch.sigmoid,
     "silu": F.silu,
     "softplus": F.softplus,
+    "sqrt": torch.sqrt,
     "tanh": torch.tanh,
 }
 
@@ -102,6 +105,8 @@ def _curve(op: Function) -> Call | None:
     match op.curve:
         case "hard_sigmoid":
             return lambda x: torch.clamp(op.alpha * x + op.beta, 0.0, 1.0)
+        case "pow":
+            return lambda x: torch.pow(x, op.alpha)
         case "elu":
             return partial(F.elu, alpha=op.alpha)
         case "selu":

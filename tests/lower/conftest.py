@@ -89,7 +89,10 @@ def read_exactly(reading: Reading, codes: np.ndarray) -> np.ndarray:
     real = np.minimum(np.maximum(real, low), high)
     channels: int = codes.shape[-1]
     for step in reading.steps:
-        values = [step.exact(Fraction(v), i % channels) for i, v in enumerate(real.ravel())]
+        values = [
+            step.exact(v if v in (-np.inf, np.inf) else Fraction(v), i % channels)
+            for i, v in enumerate(real.ravel())
+        ]
         out = np.empty(len(values), dtype=object)
         out[:] = values
         real = out.reshape(codes.shape)

@@ -4,6 +4,7 @@ each in exact arithmetic."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from hwc.compiler.source import (
     ConvTranspose,
     Flatten,
     Function,
+    HardTanh,
     Input,
     Linear,
     MaxPool,
@@ -40,6 +42,7 @@ from hwc.compiler.source import (
     Upsample,
     evaluate,
 )
+from hwc.compiler.source.curves import curve_exact
 
 Check = Callable[..., Lowered]
 PAD1 = (1, 1, 1, 1)
@@ -115,6 +118,9 @@ def test_falling_leak_after_a_clip_is_refused(net: Any) -> None:
         Function("elu", 0.7),
         Function("softplus"),
         Function("abs"),
+        Function("pow", 2.0),
+        Function("reciprocal"),
+        Function("pow", -3.0),
     ],
     ids=lambda op: op.curve,
 )
@@ -123,6 +129,85 @@ def test_tables(net: Any, check: Check, op: Function) -> None:
     y = net.op(Affine(), net.op(op, x), net.tensor(2.0), net.tensor(-0.25))
     lowered = check(net, net.quant(net.op(Relu(), y), -128, 127, 1 / 64), batch=40)
     assert ops(lowered)[-1] is Table
+
+
+@pytest.mark.parametrize(
+    "op", [Function("log"), Function("sqrt"), Function("pow", 1.5), Function("pow", -0.5)], ids=str
+)
+def test_tables_of_what_is_not_negative(net: Any, check: Check, op: Function) -> None:
+    """The pole at code 0 saturates, on the side of its sign and of the line behind it."""
+    x = net.quant(net.input(16), 0, 255, 1 / 256)
+    y = net.op(op, x)
+    down = net.op(Affine(), y, net.tensor(-1.5), net.tensor(0.5))
+    lowered = check(net, net.quant(y, -100, 90, 1 / 16), net.quant(down, -100, 90, 1 / 16))
+    tables = [n.op for n in lowered.graph.nodes]
+    assert [type(t) for t in tables[-2:]] == [Table, Table]
+    if op.curve != "sqrt" and op.alpha < 1.5:
+        first = [t.values.values[0, 0] for t in tables[-2:]]  # pyright: ignore
+        assert first == ([-100, 90] if op.curve == "log" else [90, -100])
+
+
+def test_powers_are_exact_at_their_ties(net: Any, check: Check) -> None:
+    """x**9 of 17 bits has more digits than the curves are computed with."""
+    x = net.quant(net.input(8), -64, 64, 1 + 2.0**-40)
+    y = net.op(Function("pow", 9.0), x)
+    check(net, net.quant(y, -128, 127, (1 + 2.0**-40) ** 9 * 2), batch=40)
+    assert curve_exact(Function("pow", 9.0), Fraction(3, 7)) == Fraction(3, 7) ** 9
+    assert curve_exact(Function("reciprocal"), Fraction(3, 7)) == Fraction(7, 3)
+    assert [curve_exact(Function("pow", a), Fraction(0)) for a in (0, 2, 0.5)] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("op", "wide"),
+    [
+        (Function("log"), False),
+        (Function("sqrt"), False),
+        (Function("pow", 0.5), False),
+        (Function("pow", -0.5), False),
+        (Function("log"), True),
+        (Function("sqrt"), True),
+    ],
+)
+def test_codes_for_which_a_curve_is_not_defined_are_refused(
+    net: Any, op: Function, wide: bool
+) -> None:
+    x = sums(net, top=2000) if wide else net.quant(sums(net), -128, 127, 1 / 16)
+    with pytest.raises(LowerError, match=f"{op.curve} is not defined at -.* put a Relu or a Quant"):
+        net.lower(net.quant(net.op(op, x), 0, 15 if wide else 255, 1 / 16))
+
+
+def test_what_follows_a_pole(net: Any, check: Check) -> None:
+    x = net.op(Function("reciprocal"), net.quant(net.input(4), 0, 15, 1 / 16))
+    clipped = net.op(HardTanh(-2.0, 9.0), net.op(PRelu(), x, net.tensor(0.5)))
+    check(net, net.quant(clipped, 0, 255, 1 / 16), net.op(Threshold(), x, net.tensor([[5.0, 9.0]])))
+    none = net.op(Affine(), x, net.tensor([0.0, 1, 1, 1]), net.tensor(0.0))
+    with pytest.raises(LowerError, match="scale of 0 times a value that is infinite"):
+        net.lower(net.quant(none, 0, 255, 1 / 16))
+    with pytest.raises(LowerError, match="of a value that is infinite at some code"):
+        net.lower(net.quant(net.op(Function("tanh"), x), 0, 255, 1 / 16))
+
+
+def test_powers_that_rise_are_thresholds(net: Any, check: Check) -> None:
+    """Odd ones do, and those of what is not negative."""
+    assert Function("pow", 3.0).monotone
+    assert Function("pow", 0.5).monotone
+    assert not any(Function("pow", a).monotone for a in (2.0, -1.0, -0.5, 0.0))
+    cube = net.op(Function("pow", 3.0), sums(net, top=2000))
+    root = net.op(Function("sqrt"), net.op(Relu(), sums(net, top=2000)))
+    lowered = check(net, net.quant(cube, -8, 7, 16.0), net.quant(root, 0, 15, 1 / 4), batch=40)
+    assert ops(lowered)[-1] is MultiThreshold
+
+
+def test_sign_has_three_values(net: Any, check: Check) -> None:
+    """As ONNX and torch define it: 0 at 0."""
+    x = net.input(1, scale=1.0, lo=-3, hi=3)
+    y = net.op(Quant(-1, 1, rounding="from_zero"), x, net.tensor(1.0))
+    lowered = check(net, y)
+    codes = run(lowered.graph, {x: np.arange(-3, 4)[:, None]})
+    assert codes[lowered.graph.outputs[0]].ravel().tolist() == [-1, -1, -1, 0, 1, 1, 1]
+    (only,) = (n.op for n in lowered.graph.nodes)
+    assert isinstance(only, MultiThreshold)
+    assert only.levels == 2
 
 
 @pytest.mark.parametrize("curve", ["sigmoid", "tanh", "softplus"])

@@ -24,6 +24,7 @@ from hwc.compiler.source import (
     BatchNorm,
     Bipolar,
     Conv,
+    Function,
     GlobalAvgPool,
     Linear,
     MaxPool,
@@ -63,6 +64,22 @@ def test_rounding(net: Any, mode: str) -> None:
     y = net.op(Quant(-8, 7, rounding=mode), x, net.tensor(1.0))
     assert integers(net, y, HALVES[:, None]).ravel().tolist() == MODES[mode]
     assert [round_exact(Fraction(int(h), 2), mode) for h in HALVES] == MODES[mode]
+
+
+def test_sign_operators_are_zero_at_zero(net: Any) -> None:
+    x = net.input(1, scale=1.0, lo=-2, hi=2)
+    y = net.op(Quant(-1, 1, rounding="from_zero"), x, net.tensor(1.0))
+    assert integers(net, y, np.arange(-2, 3)[:, None]).ravel().tolist() == [-1, -1, 0, 1, 1]
+
+
+def test_a_pole_saturates(net: Any) -> None:
+    """1/x in eighths, half to even: 8/3, 8/5, 8/6 round up, up, down; log(x) below 0 and above."""
+    x = net.input(1, scale=1.0, lo=0, hi=7)
+    codes = np.arange(8)[:, None]
+    y = net.quant(net.op(Function("reciprocal"), x), 0, 7, 1 / 8)
+    assert (integers(net, y, codes).ravel() * 8).tolist() == [7, 7, 4, 3, 2, 2, 1, 1]
+    y = net.quant(net.op(Function("log"), x), -3, 3, 1 / 2)
+    assert (integers(net, y, codes).ravel() * 2).tolist() == [-3, 0, 1, 2, 3, 3, 3, 3]
 
 
 @pytest.mark.parametrize("levels", [3, 15, 255])

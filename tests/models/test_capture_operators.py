@@ -38,6 +38,14 @@ CURVES = {
     "softplus, beta": (nn.Softplus(2.0, 60), ["Affine", "Function", "Affine"]),
     "softmax": (nn.Softmax(1), ["Softmax"]),
     "abs, exp, erf": (Apply(lambda x: x.abs().mul(-1).exp().erf()), None),
+    "log, sqrt": (Apply(lambda x: x.abs().log().abs().sqrt()), None),
+    "reciprocal": (Apply(lambda x: torch.reciprocal(x)), ["Function"]),
+    "a number by an activation": (Apply(lambda x: 2 / x), ["Function", "Affine"]),
+    "powers": (Apply(lambda x: x**3 + x.square() + torch.rsqrt(x.abs())), None),
+    "sign": (
+        Apply(lambda x: torch.sign(F.relu(x)) - torch.sign(x)),
+        ["Relu", "Quant", "Quant", "Affine", "Add"],
+    ),
     "maximum": (Apply(lambda x: torch.maximum(x, torch.tensor(-0.3))), ["HardTanh"]),
     "minimum": (Apply(lambda x: torch.minimum(torch.tensor([0.4]), x)), ["HardTanh"]),
 }

@@ -11,12 +11,14 @@ from hwc.compiler.onnx.node import Node
 from hwc.compiler.onnx.ops.products_of_curves import product
 from hwc.compiler.onnx.values import Constant, Value
 from hwc.compiler.onnx.walk import Walk
-from hwc.compiler.source import Add, HardTanh, Relu, Upsample
+from hwc.compiler.source import Add, Function, HardTanh, Relu, Upsample
 
 __all__ = [
     "add", "bounded", "clip", "divide", "extreme", "mean", "multiply", "negate", "plus", "real",
     "subtract", "total",
 ]  # fmt: skip
+
+INTEGERS = "division of integers truncates and is not supported; cast to a float first"
 
 
 def real(walk: Walk, node: Node, index: int = 0) -> Value:
@@ -106,11 +108,17 @@ def _times(walk: Walk, node: Node, index: int, factor: np.ndarray) -> Value:
 
 
 def divide(walk: Walk, node: Node) -> Value:
-    """By a constant that broadcasts to the activation (its reciprocal is taken in float64)."""
+    """By a constant that broadcasts to the activation (its reciprocal is taken in float64), or a
+    constant by an activation: its reciprocal is a table in hardware."""
+    if isinstance(node.operand(0), Constant) and isinstance(node.operand(1), Value):
+        node.check(node.activation(1).dtype.kind == "f", INTEGERS)
+        x = real(walk, node, 1)
+        y = x.renamed(walk.emit(Function("reciprocal"), x.name))
+        return walk.affine(y, node.array(0, "the dividend").astype(np.float64), 0.0)
     factor = node.array(1, "the divisor").astype(np.float64)
     node.check(bool((factor != 0).all()), "the divisor holds 0")
     if node.activation().dtype.kind != "f":
-        node.fail("division of integers truncates and is not supported; cast to a float first")
+        node.fail(INTEGERS)
     return _times(walk, node, 0, 1 / factor)
 
 

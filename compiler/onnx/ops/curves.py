@@ -11,9 +11,12 @@ from hwc.compiler.onnx.ops.arithmetic import real
 from hwc.compiler.onnx.reshaping import reshaped
 from hwc.compiler.onnx.values import Value
 from hwc.compiler.onnx.walk import Walk
-from hwc.compiler.source import Function, PRelu, Relu, Softmax
+from hwc.compiler.source import Function, PRelu, Quant, Relu, Softmax
 
-__all__ = ["celu", "curve", "gelu", "leaky", "parametric", "relu", "softmax", "swish"]
+__all__ = [
+    "celu", "curve", "gelu", "leaky", "parametric", "power", "relu", "sign", "softmax",
+    "swish",
+]  # fmt: skip
 
 CURVES = {
     "Abs": ("abs", None, None),
@@ -22,11 +25,14 @@ CURVES = {
     "Exp": ("exp", None, None),
     "HardSigmoid": ("hard_sigmoid", 0.2, 0.5),
     "HardSwish": ("hard_swish", None, None),
+    "Log": ("log", None, None),
     "Mish": ("mish", None, None),
+    "Reciprocal": ("reciprocal", None, None),
     "Selu": ("selu", 1.67326319217681884765625, 1.05070102214813232421875),
     "Sigmoid": ("sigmoid", None, None),
     "Softplus": ("softplus", None, None),
     "Softsign": ("softsign", None, None),
+    "Sqrt": ("sqrt", None, None),
     "Tanh": ("tanh", None, None),
 }
 """Operator -> (curve, default of alpha, default of beta)."""
@@ -39,6 +45,25 @@ def curve(walk: Walk, node: Node) -> Value:
     b = 0.0 if beta is None else node.float("gamma" if kind == "selu" else "beta", beta)
     x = real(walk, node)
     return x.renamed(walk.emit(lambda: Function(kind, a, b), x.name))
+
+
+def power(walk: Walk, node: Node) -> Value:
+    """A constant exponent, one number: a table in hardware."""
+    exponent = node.array(1, "the exponent").astype(np.float64)
+    node.check(exponent.size == 1, f"the exponent has {exponent.size} elements, not 1")
+    node.check(bool(np.isfinite(exponent).all()), "the exponent is not finite")
+    x = real(walk, node)
+    x = replace(x, axes=(None,) * (exponent.ndim - x.rank) + x.axes)
+    if node.activation().dtype.kind != "f":
+        node.fail("powers of integers wrap around and are not supported; cast to a float first")
+    return x.renamed(walk.emit(lambda: Function("pow", float(exponent.item())), x.name))
+
+
+def sign(walk: Walk, node: Node) -> Value:
+    """-1, 0 or +1: integers from here on."""
+    x = real(walk, node)
+    one = walk.tensor(np.ones(()), "one")
+    return x.renamed(walk.emit(Quant(-1, 1, rounding="from_zero"), x.name, one))
 
 
 def relu(walk: Walk, node: Node) -> Value:
