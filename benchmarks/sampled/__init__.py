@@ -15,7 +15,7 @@ from hwc.hw.unit import Unit
 from hwc.hw.units.matvec_fold import MatVecFold
 from hwc.hw.units.window_plan import WindowFold
 
-from .elementwise import activations, adds, pools, tables
+from .elementwise import activations, adds, pools, ratios, tables
 from .gathers import gathers
 from .moves import QUEUES, concats, repacks, selects
 from .products import products
@@ -68,5 +68,5 @@ def within(said: int, found: int) -> bool:
 def sampled() -> Iterator[Sample]:
     """The whole sweep."""
     moving = chain(windows(), gathers(), concats(), selects(), repacks())
-    units = chain(products(), moving, adds(), pools(), activations(), tables(), QUEUES)
+    units = chain(products(), moving, adds(), pools(), activations(), tables(), ratios(), QUEUES)
     yield from map(Sample, units)

@@ -11,6 +11,7 @@ from hwc.compiler.graph import (
     GlobalMaxPool,
     GlobalSumPool,
     MultiThreshold,
+    Ratio,
     Requant,
     Table,
     Type,
@@ -19,10 +20,11 @@ from hwc.compiler.graph import (
 from hwc.hw.units.activation import Activation
 from hwc.hw.units.add import AddUnit
 from hwc.hw.units.global_pool import GlobalPool
+from hwc.hw.units.ratio import RatioUnit
 from hwc.hw.units.reduce import Reduce
 from hwc.hw.units.table import TableUnit
 
-__all__ = ["activations", "adds", "pools", "tables"]
+__all__ = ["activations", "adds", "pools", "ratios", "tables"]
 
 U2, U4, U8 = (Type((1,), 0, 2**n - 1) for n in (2, 4, 8))
 S4, S8, S12 = (Type((1,), -(2 ** (n - 1)), 2 ** (n - 1) - 1) for n in (4, 8, 12))
@@ -85,3 +87,14 @@ def tables() -> Iterator[TableUnit]:
     for lanes in (1, 2, 8, 30):
         yield TableUnit(Table(rows, -8), Type((30,), -8, 7), (lanes,), form="lut")
     yield TableUnit(Table(rng.integers(0, 99, (30, 256)), 0), Type((30,), 0, 255), (5,))
+
+
+def ratios() -> Iterator[RatioUnit]:
+    """Dividers, up to that of a softmax over ten channels."""
+    for bits, most, total, lanes in (
+        (10, 2**16, 655_360, 2),
+        (8, 255, 1020, 2),
+        (12, 255, 2**24, 1),
+    ):
+        kinds = (Type((16,), 0, most), Type((16,), 0, total))
+        yield RatioUnit(Ratio(bits), kinds, (lanes,))

@@ -11,6 +11,7 @@ from hwc.compiler.calibrate.config import Config
 from hwc.compiler.calibrate.layers import is_linear
 from hwc.compiler.source import (
     Add,
+    ArgMax,
     AvgPool,
     Bipolar,
     Concat,
@@ -22,8 +23,12 @@ from hwc.compiler.source import (
     Quant,
     Reshape,
     Slice,
+    Softmax,
+    Source,
+    SourceNode,
     SourceOp,
     Threshold,
+    TopK,
     Transpose,
     Upsample,
 )
@@ -34,9 +39,26 @@ TABLE_BITS = 10
 """Widest codes in front of a function that becomes a table."""
 
 
-def takes_codes(op: SourceOp) -> bool:
-    """True if the activations of `op` must be integers of one scale each."""
-    return is_linear(op) or isinstance(op, (Add, Concat, AvgPool, GlobalAvgPool, Function))
+def takes_codes(source: Source, node: SourceNode) -> bool:
+    """True if the activations of a node must be integers of one scale each.
+
+    A softmax needs them unless only outputs and comparisons read it: the host computes that.
+    """
+    if isinstance(node.op, Softmax):
+        return _wanted(source, node.name)
+    return is_linear(node.op) or isinstance(
+        node.op, (Add, Concat, AvgPool, GlobalAvgPool, Function)
+    )
+
+
+def _wanted(source: Source, value: str) -> bool:
+    """True if something wants integers of a value, or makes them of it."""
+    for node in source.consumers(value):
+        if takes_codes(source, node) or gives_codes(node.op):
+            return True
+        if not isinstance(node.op, (ArgMax, TopK)) and _wanted(source, node.name):
+            return True
+    return False
 
 
 def shares_scale(op: SourceOp) -> bool:
@@ -59,6 +81,6 @@ def moves(op: SourceOp) -> bool:
 
 def code_bits(op: SourceOp, config: Config) -> int:
     """Bits of the codes that `op` takes: 8 or more before a table, whose curve may be steep."""
-    if isinstance(op, Function):
+    if isinstance(op, (Function, Softmax)):
         return min(TABLE_BITS, max(8, config.act_bits))
     return config.act_bits

@@ -162,7 +162,7 @@ def _reads_codes(reader: SourceNode, site: str, source: Source) -> bool:
     inputs = [item.name for item in source.inputs if item.scale is None]
     if site in inputs:
         return not gives_codes(reader.op)
-    return moves(reader.op) or takes_codes(reader.op)
+    return moves(reader.op) or takes_codes(source, reader)
 
 
 def _fitting(source: Source, frames: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

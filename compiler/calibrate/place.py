@@ -27,6 +27,7 @@ from hwc.compiler.source import (
     HardTanh,
     PRelu,
     Relu,
+    Softmax,
     Source,
     SourceNode,
     Threshold,
@@ -62,7 +63,7 @@ class _Placer:
         self.known: dict[str, float] = {}  # scales of sites that are there already
 
     def plan(self) -> Plan:
-        wants = [node for node in self.nodes.values() if takes_codes(node.op)]
+        wants = [node for node in self.nodes.values() if self._takes(node)]
         for value in [*self.inputs, *(n.name for n in self.nodes.values() if gives_codes(n.op))]:
             if self._known_scale(value) is not None:
                 self._site(value, 0)
@@ -88,6 +89,9 @@ class _Placer:
                     if origin.layer:
                         plan.layers[origin.name].compared = True
         return plan
+
+    def _takes(self, node: SourceNode) -> bool:
+        return takes_codes(self.source, node)
 
     def _xs(self, node: SourceNode) -> tuple[str, ...]:
         count = node.op.activations
@@ -132,7 +136,7 @@ class _Placer:
         """True if no weight lies between an input and the site: it keeps the input's bits."""
         while site in self.nodes:
             node = self.nodes[site]
-            if takes_codes(node.op) or gives_codes(node.op):
+            if self._takes(node) or gives_codes(node.op):
                 return False
             site = node.args[0]
         return True
@@ -167,7 +171,7 @@ class _Placer:
             return
         node = self.nodes[value]
         op = node.op
-        if isinstance(op, Function):
+        if isinstance(op, Function) or (isinstance(op, Softmax) and self._takes(node)):
             return
         if is_linear(op):
             yield _Origin(value, True, plain, count)
@@ -176,10 +180,10 @@ class _Placer:
             count *= int(np.prod(op.kernel))
         if isinstance(op, GlobalAvgPool):
             count *= int(np.prod(self.source.shapes[node.args[0]][1:]))
-        plain &= takes_codes(op) or moves(op) or isinstance(op, (Relu, PRelu, HardTanh))
+        plain &= self._takes(node) or moves(op) or isinstance(op, (Relu, PRelu, HardTanh))
         for arg in self._xs(node):
             begin = self._begin(arg, isinstance(op, Add))
-            integers = takes_codes(op) or moves(op)
+            integers = self._takes(node) or moves(op)
             if begin in self.known or (integers and begin in self.parent):
                 yield _Origin(begin, False, plain, count)
             else:

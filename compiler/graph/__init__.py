@@ -25,6 +25,7 @@ from hwc.compiler.graph.select import ArgMax, TopK
 from hwc.compiler.graph.shape import Concat, Reshape
 from hwc.compiler.graph.structured import Codebook, NMSparse, PowerOfTwo, Sparse, recognize
 from hwc.compiler.graph.table import Table
+from hwc.compiler.graph.two_inputs import Ratio
 from hwc.compiler.graph.two_slope import Quantizer, TwoSlope
 from hwc.compiler.graph.types import Type
 from hwc.compiler.graph.weights import Binary, Dense, Ternary, Weights
@@ -55,6 +56,7 @@ __all__ = [
     "Op",
     "PowerOfTwo",
     "Quantizer",
+    "Ratio",
     "Requant",
     "Reshape",
     "Rounding",

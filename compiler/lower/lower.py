@@ -25,10 +25,12 @@ from hwc.compiler.lower.pools import lower_average, lower_global_average, lower_
 from hwc.compiler.lower.products import lower_conv, lower_linear
 from hwc.compiler.lower.quantizers import Quantize, lower_bipolar, lower_quant, lower_threshold
 from hwc.compiler.lower.result import Encoding, Lowered, Reading
+from hwc.compiler.lower.shares import lower_softmax
 from hwc.compiler.lower.steps import Bend, Normalize
 from hwc.compiler.lower.value import INFINITY, LowerError, Value
 from hwc.compiler.source import moving, nonlinear, ops, spatial
 from hwc.compiler.source.evaluate import batch_norm_constants
+from hwc.compiler.source.shares import codes_before
 from hwc.compiler.source.source import Input, Source, SourceNode
 
 __all__ = ["lower"]
@@ -121,6 +123,9 @@ class _Lowering:
             case nonlinear.Function():
                 return x.then(Bend(op))
             case nonlinear.Softmax():
+                codes = codes_before(source, node)
+                if codes is not None:
+                    return lower_softmax(self.build, node, x, codes)
                 return x.then(Normalize())  # its order is that of x; the host computes it
             case ops.Linear():
                 return lower_linear(source, self.build, node, x)

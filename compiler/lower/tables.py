@@ -18,6 +18,7 @@ from hwc.compiler.lower.quantize import Breakpoints
 from hwc.compiler.lower.steps import Bend, Normalize, Step
 from hwc.compiler.lower.value import LowerError, Value
 from hwc.compiler.source.rounding import reached, round_exact
+from hwc.compiler.source.shares import WIDEST
 
 __all__ = ["TABLE_BITS", "exact_value", "quantize_steps", "threshold_steps"]
 
@@ -100,8 +101,9 @@ def _table(value: Value, rows: int, code_of: Callable[[Fraction | float, int], i
 def _refuse_softmax(value: Value) -> None:
     if any(isinstance(step, Normalize) for step in value.steps):
         raise LowerError(
-            f"{value} is the softmax of its channels, which no unit computes; leave it as the last "
-            "operation (the host computes it) or take the argmax"
+            f"{value} is the softmax of its channels; put a Quant of one scale and at most "
+            f"{WIDEST} bits right before it (calibrate it), leave it as the last operation (the "
+            "host computes it) or take the argmax"
         )
 
 

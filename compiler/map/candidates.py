@@ -18,6 +18,7 @@ from hwc.compiler.graph import (
     MultiThreshold,
     Op,
     Quantizer,
+    Ratio,
     Requant,
     Table,
     TopK,
@@ -34,6 +35,7 @@ from hwc.hw.units.concat import ConcatUnit
 from hwc.hw.units.gather import GatherUnit
 from hwc.hw.units.global_pool import GlobalPool
 from hwc.hw.units.matvec import MatVec
+from hwc.hw.units.ratio import RatioUnit
 from hwc.hw.units.reduce import Reduce
 from hwc.hw.units.select import SelectUnit
 from hwc.hw.units.table import TableUnit
@@ -152,6 +154,13 @@ def _(op: Add, stage: Stage, wish: _Wish) -> Iterator[Unit]:
     types = tuple(s.type for s in stage.sources)
     for tile in _pointwise(types[0].shape, wish.tiles):
         yield AddUnit(op, types, tile)
+
+
+@_offers.register
+def _(op: Ratio, stage: Stage, wish: _Wish) -> Iterator[Unit]:
+    dividend, divisor = (s.type for s in stage.sources)
+    for tile in _pointwise(dividend.shape, wish.tiles):
+        yield RatioUnit(op, (dividend, divisor), tile)
 
 
 @_offers.register

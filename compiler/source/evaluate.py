@@ -18,6 +18,7 @@ from hwc.compiler.source.arrange import rearrange
 from hwc.compiler.source.curves import curve, curve_exact, softmax
 from hwc.compiler.source.ops import SourceError
 from hwc.compiler.source.rounding import round_array
+from hwc.compiler.source.shares import codes_before, shares
 from hwc.compiler.source.source import Source, SourceNode
 from hwc.compiler.source.windows import (
     add_bias,
@@ -126,7 +127,8 @@ def _node(source: Source, node: SourceNode, values: Mapping[str, Array], dtype: 
         case nonlinear.Function():
             return curve(op, x) if dtype is not object else _each(lambda v: curve_exact(op, v), x)
         case nonlinear.Softmax():
-            return softmax(x.astype(np.float64), axis=1)
+            codes = codes_before(source, node)
+            return softmax(x.astype(np.float64), axis=1) if codes is None else shares(x, codes)
         case spatial.Conv():
             return conv(op, x, args[1], args[2:])
         case moving.ConvTranspose():

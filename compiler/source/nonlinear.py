@@ -90,7 +90,10 @@ class Function(SourceOp):
 
 @dataclass(frozen=True)
 class Softmax(SourceOp):
-    """exp(x) / sum of exp(x) over the channels (axis 1)."""
+    """exp(x) / sum of exp(x) over the channels (axis 1).
+
+    Between two quantizers it is one of integers: `hwc.compiler.source.shares` says which.
+    """
 
     def infer(self, *shapes: Shape) -> Shape:
         return shapes[0]

@@ -11,7 +11,7 @@ import pytest
 from hwc.compiler.calibrate import Config, calibrate
 from hwc.compiler.calibrate.place import place
 from hwc.compiler.graph import ArgMax as GraphArgMax
-from hwc.compiler.graph import Requant
+from hwc.compiler.graph import Ratio, Requant
 from hwc.compiler.source import (
     Add,
     Affine,
@@ -141,6 +141,21 @@ def test_a_softmax_reads_the_sums_as_they_are(net: Any, check: Check, compared: 
     assert quantizers(calibrated.source) == {}
     (weight,) = (n for n in calibrated.source.nodes if isinstance(n.op, Quant))
     assert (calibrated.source.tensors[weight.args[1]].size == 1) == compared
+
+
+def test_a_softmax_inside_has_quantizers_on_both_sides(net: Any, check: Check) -> None:
+    """Before it as before a table; what only an output reads of another stays a sum."""
+    x = net.linear(net.input(6), 5)
+    gates, last = net.op(Softmax(), x), net.op(Softmax(), x)
+    y = net.linear(net.op(Relu(), gates), 3)
+    assert place(net.source(y), Config.of("w4a4")).bits[x] == 8
+    calibrated, lowered = check(net, W8A8, y, last)
+    assert {x} < set(quantizers(calibrated.source))
+    inside, outside = (calibrated.source.node(n).args[0] for n in (gates, last))
+    assert isinstance(calibrated.source.node(inside).op, Quant)
+    assert outside == x
+    assert sum(isinstance(n.op, Ratio) for n in lowered.graph.nodes) == 1
+    assert calibrated.losses[-1].sqnr_db > 30
 
 
 def test_tables_get_eight_to_ten_bits(net: Any) -> None:

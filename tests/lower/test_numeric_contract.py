@@ -5,6 +5,7 @@ Inputs are raw integers of scale 1, so that the numbers below are the real value
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -29,9 +30,11 @@ from hwc.compiler.source import (
     Linear,
     MaxPool,
     Quant,
+    Softmax,
     TopK,
 )
 from hwc.compiler.source.rounding import round_exact
+from hwc.compiler.source.shares import Codes, shares
 from hwc.models.hashing import hash32
 
 Check = Callable[..., Any]
@@ -143,6 +146,19 @@ def test_a_global_mean_rounds_its_ties_to_even(net: Any) -> None:
     )
     assert frames.sum(axis=(1, 2, 3)).tolist() == sums
     assert integers(net, y, frames).ravel().tolist() == [0, 2, 2, 2]  # 1/2, 3/2, 5/2, 7/3
+
+
+def test_a_softmax_is_one_of_integers(net: Any) -> None:
+    """Three codes 0, 1, 3 of scale 1/2, in 1024ths; and a tie, which goes up."""
+    x = net.input(3, scale=0.5, lo=0, hi=7)
+    y = net.quant(net.op(Softmax(), x), 0, 1024, 1 / 1024)
+    e = [round(math.exp(-d / 2) * 65536) for d in (3, 2, 0)]
+    assert e == [14623, 24109, 65536]
+    want = [(2048 * v // sum(e) + 1) // 2 for v in e]
+    got = integers(net, y, np.array([[0, 1, 3], [5, 5, 5]])) * 1024
+    assert got.tolist() == [want, [341, 341, 341]]
+    tie = np.array([[0.0] * 2048])  # every share is half of 1/1024
+    assert shares(tie, Codes(1.0, 1)).tolist() == [[1 / 1024] * 2048]
 
 
 def test_ties_of_a_comparison_go_to_the_lowest_index(net: Any, new_net: Any) -> None:

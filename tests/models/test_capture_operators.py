@@ -8,8 +8,10 @@ from torch import nn
 
 from hwc.compiler.calibrate import Config, calibrate
 from hwc.compiler.lower import agree, lower
-from hwc.compiler.source import Function, Slice
+from hwc.compiler.source import Function, Slice, Softmax, evaluate
+from hwc.compiler.source.shares import codes_before
 from hwc.models.capture import CaptureError, capture
+from hwc.models.quantize.activation import QuantAct
 from tests.models.test_capture import MAP, Apply, check, ops
 
 M = torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [0.0, 1.0, 1.0], [-2.0, 0.5, 0.0]])
@@ -181,3 +183,22 @@ def test_a_float_network_of_all_kinds_becomes_integers() -> None:
     report = agree(made.source, lower(made.source), frames)
     assert report.differing == 0
     assert made.losses[-1].sqnr_db > 25
+
+
+def test_a_softmax_between_quantizers_becomes_integers() -> None:
+    """Torch's floats give the same code but for ties that 2**-10 parts move."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(6, 5), QuantAct(8, signed=True), nn.Softmax(1), QuantAct(8), nn.Linear(5, 3)
+    )
+    model(torch.randn(200, 6))
+    model = model.double().eval()
+    source = capture(model, torch.zeros(1, 6, dtype=torch.float64), MAP)
+    assert ops(source).count("Softmax") == 1
+    codes = np.random.default_rng(0).integers(MAP.lo, MAP.hi + 1, (50, 6))
+    made = evaluate(source, {source.inputs[0].name: codes})[source.outputs[0]]
+    with torch.no_grad():
+        real = model(torch.from_numpy(codes * MAP.scale)).numpy()
+    assert np.abs(made - real).max() < 0.02
+    shares = next(n for n in source.nodes if isinstance(n.op, Softmax))
+    assert codes_before(source, shares) is not None

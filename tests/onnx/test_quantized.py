@@ -12,6 +12,8 @@ import numpy as np
 import onnx
 import pytest
 
+from hwc.compiler.graph import Ratio
+from hwc.compiler.lower import agree, lower
 from hwc.compiler.onnx import OnnxError, read_onnx
 from hwc.compiler.source import Quant
 
@@ -271,3 +273,24 @@ def test_dynamic_quantization_is_refused() -> None:
     model = model_of([node("DynamicQuantizeLinear", "x", "y s z")], {"x": (1, 4)}, ["y"])
     with pytest.raises(OnnxError, match="computed from each sample"):
         read_onnx(model)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_a_softmax_between_quantizers_is_lowered(axis: int) -> None:
+    """Within one code of onnxruntime's floats, and the integers of its own definition exactly."""
+    constants = {"s": S(1 / 16), "z": np.int8(3), "t": S(1 / 256), "o": np.uint8(0)}
+    nodes = [
+        node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "r"),
+        node("Softmax", "r", "p", axis=axis),
+        node("QuantizeLinear", "p t o", "c"), node("DequantizeLinear", "c t o", "y"),
+    ]  # fmt: skip
+    model = model_of(nodes, {"x": ("N", 6, 3)}, ["y"], constants, kind=FLOAT)
+    x = halves((40, 6, 3)) / 8
+    read, made = ours(model, {"x": x})
+    (want,) = runtime(model, {"x": x}).values()
+    codes = np.abs(made["y"] - want) * 256
+    assert codes.max() <= 1
+    assert (codes > 0.5).mean() < 0.2
+    report = agree(read.source, lower(read.source), read.feed({"x": x}))
+    assert report.differing == 0
+    assert any(isinstance(n.op, Ratio) for n in lower(read.source).graph.nodes)

@@ -1,0 +1,48 @@
+"""Operations of two tensors that are no sums: shares of a total."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwc.compiler.graph.frozen import IntNd
+from hwc.compiler.graph.op import Op
+from hwc.compiler.graph.types import Type
+
+MOST_BITS = 62
+"""Widest dividend, shifted by the bits of the quotient and one more."""
+
+
+@dataclass(frozen=True)
+class Ratio(Op):
+    """y = min(floor(a * 2**bits / b + 1/2), 2**bits) of inputs a, b >= 0 of one shape.
+
+    What a is of b in parts of 2**-bits, ties up; all of it where a >= b, and so where b is 0.
+    The type is [0, 2**bits], whatever can occur.
+    """
+
+    bits: int
+
+    def __post_init__(self) -> None:
+        self._set(bits=self.to_int("bits", self.bits, 0))
+
+    def infer(self, *types: Type) -> Type:
+        if len(types) != 2:
+            raise self.error(f"takes 2 inputs, dividend and divisor, got {len(types)}")
+        a, b = types
+        if a.shape != b.shape:
+            raise self.error(f"both inputs must have one shape, got {a.shape} and {b.shape}")
+        if min(a.lo, b.lo) < 0:
+            raise self.error(f"inputs must be >= 0, got intervals from {a.lo} and {b.lo}")
+        if max(a.width, b.width) + self.bits + 1 > MOST_BITS:
+            raise self.error(
+                f"inputs must have at most {MOST_BITS - 1 - self.bits} bits for a quotient of "
+                f"{self.bits}, got {a.width} and {b.width}"
+            )
+        return Type(a.shape, 0, 1 << self.bits)
+
+    def reference(self, *arrays: IntNd) -> IntNd:
+        a, b = arrays
+        y = ((a << self.bits + 1) // np.maximum(b, 1) + 1) >> 1
+        return np.where(a >= b, 1 << self.bits, y)
