@@ -1,7 +1,6 @@
 """Weight sharing as steps of a recipe."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -17,7 +16,7 @@ from hwc.models.quantize.weight import quantize_weight
 from hwc.models.sharing.codebook import share, share_bins, share_by_mixture, share_constrained
 from hwc.models.sharing.hashed import share_by_hash
 from hwc.models.sharing.mixture import Mixture
-from hwc.models.sharing.response import corrected
+from hwc.models.sharing.response import Response
 from hwc.models.sharing.vectors import share_pieces, share_rows
 
 __all__ = [
@@ -146,9 +145,9 @@ class ProductQuantization(_Words):
         for name, layer in work.layers.items():
             whole = latent_of(work.teacher.get_submodule(name)).detach().flatten(1)
             target = some_rows(layer, entering(work.teacher, name, images)) @ whole.T
-            better = partial(corrected, some_rows(layer, work.inputs_of(name)), target)
+            response = Response(some_rows(layer, work.inputs_of(name)), target)
             pieces = whole.shape[1] // self.length
-            share_pieces(layer, pieces, self.k, generator, self.bits, better)
+            share_pieces(layer, pieces, self.k, generator, self.bits, response)
         work.train(self.epochs, self.lr)
 
 

@@ -1,13 +1,12 @@
 """Product and residual quantization of whole pieces of rows (Gong et al. 2014, arXiv 1412.6115)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from hwc.models.pruning.mask import latent_of
 from hwc.models.sharing.indirect import Indirect, SharingError, replace_weight, zeros_of
 from hwc.models.sharing.kmeans import vector_kmeans
+from hwc.models.sharing.response import Response
 
 __all__ = ["Product", "Residual", "share_pieces", "share_rows"]
 
@@ -48,20 +47,17 @@ class Residual(Indirect):
         return picked.sum(1).reshape(self.shape)
 
 
-Better = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(words, codes) -> better ones."""
-
-
 def share_pieces(
     layer: nn.Module,
     pieces: int,
     k: int,
     generator: torch.Generator,
     bits: int = 8,
-    better: Better | None = None,
+    response: Response | None = None,
 ) -> Product:
     """Product quantization of a layer's rows in so many pieces of k words each; k-means gives the
-    words, which `better` may improve."""
+    words. With `response` words and codes are corrected for it, unless rounding to `bits` leaves
+    them a greater error than it leaves plain ones."""
     rows = _rows(layer)
     if rows.shape[1] % pieces:
         raise SharingError(f"{pieces} pieces do not divide the {rows.shape[1]} weights of a row")
@@ -70,10 +66,11 @@ def share_pieces(
         centroids, z = vector_kmeans(part, min(k, len(part)), generator)
         words.append(centroids)
         codes.append(z)
-    table, places = torch.stack(words), torch.stack(codes, 1)
-    if better is not None:
-        table, places = better(table, places)
-    made = Product(table, places, latent_of(layer).shape, bits)
+    plain, shape = (torch.stack(words), torch.stack(codes, 1)), latent_of(layer).shape
+    made = Product(*plain, shape, bits)
+    if response is not None:
+        corrected = Product(*response.corrected(*plain), shape, bits)
+        made = min(made, corrected, key=lambda p: response.error(p.quantize(rows).flatten(1)))
     replace_weight(layer, made)
     return made
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,8 @@ from hwc.models.sharing.codebook import share_by_mixture
 from hwc.models.sharing.indirect import SharingError
 from hwc.models.sharing.kmeans import vector_kmeans
 from hwc.models.sharing.mixture import Mixture
-from hwc.models.sharing.response import corrected
+from hwc.models.sharing.response import Response, corrected
+from hwc.models.sharing.vectors import share_pieces
 
 
 def mixture(means: list[float], deviations: list[float], zero: float = 0.5) -> Mixture:
@@ -144,6 +147,80 @@ def test_errors_of_earlier_layers_are_made_up_for() -> None:
     new, places = corrected(0.9 * rows, target, words, codes)
     plain: Any = (target - 0.9 * rows @ dense(words, codes).T).square().sum()
     assert float((target - 0.9 * rows @ dense(new, places).T).square().sum()) < 0.8 * float(plain)
+
+
+@pytest.mark.parametrize("samples", [3, 300])
+@pytest.mark.parametrize("seed", range(4))
+def test_before_rounding_the_error_is_never_above_that_of_plain_words(
+    seed: int, samples: int
+) -> None:
+    """Also with unused inputs, fewer samples than inputs, inputs of very different size, and words
+    that are exact already."""
+    rows, weight, _ = (x.double() for x in case(seed))
+    rows = rows[:samples] * torch.logspace(-5, 3, 12, dtype=torch.float64)
+    rows[:, seed] = 0
+    for k in (1, 4, 40):
+        words, codes = quantized(weight, 3, k)
+        for shared in (weight, dense(words, codes)):
+            response = Response(rows, rows @ shared.T)
+            before = response.error(dense(words, codes))
+            for rounds, ridge in itertools.product((1, 2, 7), (1e-6, 0.1, 10)):
+                after = response.error(
+                    dense(*corrected(rows, response.target, words, codes, rounds, ridge))
+                )
+                size = float(response.target.square().mean())
+                assert after <= before * (1 + 1e-9) + 1e-20 * size
+
+
+def test_error_and_way_from_plain_words_fall_together() -> None:
+    rows, weight, target = (x.double() for x in case(0))
+    words, codes = quantized(weight, 3, 5)
+    size, ridge = float(rows.square().mean()), 3.0
+
+    def goal(new: Tensor, places: Tensor) -> float:
+        way = dense(new, places) - dense(words, places)
+        missed = target - rows @ dense(new, places).T
+        return float(missed.square().sum() / len(rows) + ridge * size * way.square().sum())
+
+    goals = [goal(*corrected(rows, target, words, codes, rounds, ridge)) for rounds in range(6)]
+    assert goals[0] == goal(words, codes)
+    assert all(b <= a * (1 + 1e-9) for a, b in itertools.pairwise(goals))
+    new, places = corrected(rows, target, words, codes, 2000, ridge)
+    least = goal(new, places)
+    assert least < 0.9 * goals[0]
+    for n, place, k in itertools.product(range(len(codes)), range(3), range(5)):
+        other = places.clone()
+        other[n, place] = k
+        assert goal(new, other) >= least * (1 - 1e-9)
+    for at, step in itertools.product(np.ndindex(*new.shape), (1e-3, -1e-3)):
+        moved = new.clone()
+        moved[at] += step
+        assert goal(moved, places) >= least * (1 - 1e-9)
+
+
+def test_the_error_of_a_response_is_the_mean_square_of_what_is_missed() -> None:
+    response = Response(torch.tensor([[1.0, 2.0], [0.0, 3.0]]), torch.tensor([[1.0], [-1.0]]))
+    assert response.error(torch.tensor([[2.0, 1.0]])) == (3**2 + 4**2) / 2
+
+
+def test_after_rounding_the_better_words_are_kept() -> None:
+    """Corrected words may reach so far that the grid gets too coarse for them."""
+    kept = set()
+    for seed in range(4):
+        rows, weight, target = case(seed)
+        for samples, bits in ((3, 2), (300, 8)):
+            layers = []
+            response = Response(rows[:samples], target[:samples])
+            for wanted in (None, response):
+                fc = nn.Linear(12, 40, bias=False)
+                with torch.no_grad():
+                    fc.weight.copy_(weight)
+                made = share_pieces(fc, 3, 8, torch.Generator().manual_seed(0), bits, wanted)
+                layers.append((response.error(fc.weight), made.words))
+            (plain, words), (better, others) = layers
+            assert better <= plain
+            kept.add((bits, torch.equal(words, others)))
+    assert {(2, True), (8, False)} <= kept
 
 
 @pytest.fixture(scope="module")
