@@ -48,12 +48,13 @@ def corrected(
     then each output takes the word that leaves it the least error. What falls with every step is
     the response error plus `ridge` (of the mean square of the inputs) times the squared way of
     every output's words from those given; the latter begins at 0, so that the response error never
-    ends above that of the start.
+    ends above that of the start. What meets an input that is 0 in all rows is free, and becomes 0.
     """
     x, t = rows.double(), target.double()
-    plain, codes = words.double(), codes.clone()
-    words = plain.clone()
     places, k, length = words.shape
+    idle = (rows == 0).all(0).reshape(places, 1, length)
+    plain, codes = torch.where(idle, 0.0, words.double()), codes.clone()
+    words = plain.clone()
     gram, cross = x.T @ x / len(x), x.T @ t / len(x)
     pull = ridge * gram.diagonal().mean() + 1e-12
     weight = words[torch.arange(places), codes].reshape(len(codes), -1)

@@ -198,6 +198,15 @@ def test_error_and_way_from_plain_words_fall_together() -> None:
         assert goal(moved, places) >= least * (1 - 1e-9)
 
 
+def test_words_of_inputs_that_are_always_0_become_0() -> None:
+    rows, weight, target = case(1)
+    rows[:, 4:9] = 0
+    new, places = corrected(rows, target, *quantized(weight, 3, 5))
+    kept = dense(new, places)
+    assert not kept[:, 4:9].any()
+    assert bool(kept[:, :4].all() and kept[:, 9:].all())
+
+
 def test_the_error_of_a_response_is_the_mean_square_of_what_is_missed() -> None:
     response = Response(torch.tensor([[1.0, 2.0], [0.0, 3.0]]), torch.tensor([[1.0], [-1.0]]))
     assert response.error(torch.tensor([[2.0, 1.0]])) == (3**2 + 4**2) / 2
