@@ -23,7 +23,14 @@ from hwc.compiler.graph.pool import (
 from hwc.compiler.graph.run import run
 from hwc.compiler.graph.select import ArgMax, TopK
 from hwc.compiler.graph.shape import Concat, Reshape
-from hwc.compiler.graph.structured import Codebook, NMSparse, PowerOfTwo, Sparse, recognize
+from hwc.compiler.graph.structured import (
+    Codebook,
+    NMSparse,
+    PowerOfTwo,
+    Sparse,
+    recognize,
+    recognize_values,
+)
 from hwc.compiler.graph.table import Table
 from hwc.compiler.graph.two_inputs import Ratio
 from hwc.compiler.graph.two_slope import Quantizer, TwoSlope
@@ -73,5 +80,6 @@ __all__ = [
     "accumulator_interval",
     "expand",
     "recognize",
+    "recognize_values",
     "run",
 ]

@@ -15,7 +15,16 @@ from hwc.compiler.graph.frozen import IntNd
 from hwc.compiler.graph.types import wire_width
 from hwc.compiler.graph.weights import Binary, Dense, Elementwise, Ternary, Weights
 
-__all__ = ["GAP_BITS", "Codebook", "NMSparse", "PowerOfTwo", "Sparse", "entries", "recognize"]
+__all__ = [
+    "GAP_BITS",
+    "Codebook",
+    "NMSparse",
+    "PowerOfTwo",
+    "Sparse",
+    "entries",
+    "recognize",
+    "recognize_values",
+]
 
 GAP_BITS = range(1, 17)
 PATTERNS = ((1, 2), (2, 4), (1, 4), (4, 8), (2, 8), (1, 8))
@@ -164,6 +173,17 @@ def recognize(values: ArrayLike) -> Weights:
 
     -1 and +1 alone are always Binary, which has units of its own. Axis 0 counts rows.
     """
+    plain = recognize_values(values)
+    stored, forms = plain.dense(), [plain]
+    if not isinstance(plain, Binary) and (stored == 0).any():
+        rows = stored.reshape(len(stored), -1)
+        forms += [NMSparse(stored, n=n, m=m) for n, m in PATTERNS if _fits(rows, n, m)]
+        forms.append(Sparse(stored))
+    return min(forms, key=lambda form: form.bits())
+
+
+def recognize_values(values: ArrayLike) -> Weights:
+    """`recognize` by which values occur alone, wherever the zeros are."""
     dense = Dense(values)
     stored = dense.dense()
     kinds = np.unique(stored)
@@ -174,10 +194,6 @@ def recognize(values: ArrayLike) -> Weights:
         forms.append(PowerOfTwo(stored))
     if len(kinds) < dense.size:
         forms.append(Codebook(stored))
-    if (kinds == 0).any():
-        rows = stored.reshape(len(stored), -1)
-        forms += [NMSparse(stored, n=n, m=m) for n, m in PATTERNS if _fits(rows, n, m)]
-        forms.append(Sparse(stored))
     return min(forms, key=lambda form: form.bits())
 
 

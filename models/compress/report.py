@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from hwc.compiler.graph.structured import Codebook, PowerOfTwo, recognize_values
+from hwc.compiler.graph.types import wire_width
+from hwc.compiler.graph.weights import Binary, Ternary
 from hwc.compiler.source import Bipolar, Conv, ConvTranspose, Linear, Quant, Source, SourceNode
 from hwc.models.coding import small
 from hwc.models.coding.tensors import along
@@ -201,18 +204,19 @@ def integer_codes(source: Source, quantizer: SourceNode) -> np.ndarray:
 
 
 def kind_of(codes: np.ndarray | None) -> tuple[str, int]:
-    """What integers these are, and bits of a dense index of them."""
+    """What integers these are, as the compiler recognizes them, and bits of a dense index."""
     if codes is None:
         return "float", 32
-    values = np.unique(codes)
-    bits = max(1, (len(values) - 1).bit_length())
-    magnitudes = np.abs(values[values != 0])
-    sizes = set(magnitudes.tolist())
-    if len(sizes) <= 1:
-        return ("binary" if (values != 0).all() else "ternary"), bits
-    most = int(magnitudes.max())
-    if len(values) < min(2 * most, 32) and all(m & (m - 1) == 0 for m in sizes):
-        return "power of two", bits
-    if len(values) <= 32 and len(values) < 2 * most:
-        return f"codebook of {len(values)}", bits
-    return f"int{most.bit_length() + 1}", most.bit_length() + 1
+    form = recognize_values(codes)
+    match form:
+        case Binary():
+            return "binary", 1
+        case Ternary():
+            return "ternary", 2
+        case PowerOfTwo():
+            return "power of two", form.bits() // form.size
+        case Codebook():
+            count = len(form.table)
+            return f"codebook of {count}", (count - 1).bit_length()
+    width = wire_width(form.lo, form.hi)
+    return f"{'int' if form.lo < 0 else 'uint'}{width}", width

@@ -16,6 +16,7 @@ from hwc.compiler.graph import (
     Ternary,
     Weights,
     recognize,
+    recognize_values,
 )
 
 
@@ -151,3 +152,11 @@ def test_structure_is_recognized(values: np.ndarray, form: type[Weights]) -> Non
 def test_one_weight_of_any_kind() -> None:
     for value in (-128, -1, 0, 1, 2, 3, 2**40):
         assert recognize([value]).dense().tolist() == [value]
+
+
+def test_zeros_do_not_hide_which_values_occur() -> None:
+    mostly = np.zeros((4, 64), np.int64)
+    mostly[0, :4] = (1, -1, 1, -1)
+    assert isinstance(recognize(mostly), Sparse)
+    assert isinstance(recognize_values(mostly), Ternary)
+    assert isinstance(recognize_values(np.sign(mostly) * 2 + 1), Codebook)

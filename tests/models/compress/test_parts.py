@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from hwc.models.compress.augment import moved
 from hwc.models.compress.recipe import Training
+from hwc.models.compress.report import kind_of
 from hwc.models.compress.steps import KeptLevels
 from hwc.models.compress.training import Trainer, entering, twin_of
 from hwc.models.copying import copy_of
@@ -159,3 +160,22 @@ def test_twin_does_not_train(value):
         layer.weight.fill_(value)
     assert not torch.equal(twin.get_parameter("weight"), layer.weight)
     assert not any(p.requires_grad for p in twin.parameters())
+
+
+@pytest.mark.parametrize(
+    ("codes", "kind"),
+    [
+        ([-1, 1, 1, -1], ("binary", 1)),
+        ([-1, 0, 1, 0], ("ternary", 2)),
+        ([0, *(s * 2**e for s in (-1, 1) for e in range(5))] * 9, ("power of two", 4)),
+        ([-90, 0, 7, 90, 55] * 20, ("codebook of 5", 3)),
+        ([0] * 90 + [3, 99], ("codebook of 3", 2)),
+        (list(range(-7, 8)) * 9, ("int4", 4)),
+        ([0, 5, 6, 7, 3] * 9, ("uint3", 3)),
+    ],
+)
+def test_kinds_of_weights_are_those_that_the_compiler_recognizes(
+    codes: list[int], kind: tuple[str, int]
+) -> None:
+    assert kind_of(np.array([codes])) == kind
+    assert kind_of(None) == ("float", 32)
