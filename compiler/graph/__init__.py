@@ -37,6 +37,7 @@ from hwc.compiler.graph.two_slope import Quantizer, TwoSlope
 from hwc.compiler.graph.types import Type
 from hwc.compiler.graph.weights import Binary, Dense, Ternary, Weights
 from hwc.compiler.graph.window import Window
+from hwc.compiler.graph.winograd import WinogradProduct, convolutions, winograd
 
 __all__ = [
     "Add",
@@ -77,9 +78,12 @@ __all__ = [
     "Weights",
     "Window",
     "WindowReduce",
+    "WinogradProduct",
     "accumulator_interval",
+    "convolutions",
     "expand",
     "recognize",
     "recognize_values",
     "run",
+    "winograd",
 ]

@@ -28,7 +28,7 @@ def expand(graph: Graph, keep: tuple[type[Op], ...] = ()) -> Graph:
             steps = _steps(node.op, graph.types[node.args[0]])
         args = node.args
         for suffix, op in steps[:-1]:
-            name = _free(f"{node.name}_{suffix}", names)
+            name = free_name(f"{node.name}_{suffix}", names)
             nodes.append(Node(name, op, args))
             args = (name,)
         nodes.append(Node(node.name, steps[-1][1], args))
@@ -73,7 +73,7 @@ def _global(x: Type, reduce: WindowReduce) -> Steps:
     return steps
 
 
-def _free(name: str, names: set[str]) -> str:
+def free_name(name: str, names: set[str]) -> str:
     """`name`, or `name2`, `name3` ... if taken; the result is added to `names`."""
     free, count = name, 1
     while free in names:

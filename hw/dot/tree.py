@@ -21,12 +21,14 @@ class SumSpec:
     """``sum(weight * value)`` over ``terms`` of (number, integer weight), pipelined.
 
     A weight costs as many rows as its canonical signed form has digits, zero none. ``offset`` is
-    added. ``levels``: as in :class:`DotSpec`.
+    added. ``levels``: as in :class:`DotSpec`. ``bits``: if not 0, the sum wraps to so many bits, in
+    two's complement.
     """
 
     terms: tuple[tuple[Number, int], ...]
     levels: int = 6
     offset: int = 0
+    bits: int = 0
 
     def __post_init__(self) -> None:
         if not self.terms:
@@ -36,6 +38,8 @@ class SumSpec:
     @property
     def result(self) -> Number:
         """The interval of the sum."""
+        if self.bits:
+            return Number.two_complement(self.bits)
         ends = [sorted((number.lo * weight, number.hi * weight)) for number, weight in self.terms]
         lo, hi = (sum(end[i] for end in ends) + self.offset for i in (0, 1))
         return Number(lo, hi)

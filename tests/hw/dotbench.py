@@ -33,7 +33,11 @@ def expected(spec: Spec, values: Ints) -> Ints:
         weights = np.array(spec.weights)
         return ((values == weights) if spec.popcount else values * weights).sum(1)
     if isinstance(spec, SumSpec):
-        return (values * np.array([w for _, w in spec.terms])).sum(1) + spec.offset
+        total = (values * np.array([w for _, w in spec.terms])).sum(1) + spec.offset
+        if not spec.bits:
+            return total
+        half = 1 << spec.bits - 1
+        return (total + half & 2 * half - 1) - half
     n = spec.lanes
     x, w, mask = values[:, :n], values[:, n : 2 * n], values[:, 2 * n :]
     product = (x == w).astype(np.int64) if spec.popcount else x * w

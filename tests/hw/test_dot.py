@@ -85,6 +85,16 @@ def test_sums_and_wired_weights() -> None:
     )
 
 
+def test_sums_that_wrap() -> None:
+    weights = ((S(9), 1), (U(7), -3), (BIPOLAR, 7), (S(3), 24), (S(12), 2))
+    specs = [SumSpec(weights, offset=5, bits=n) for n in (2, 3, 7, 10, 13, 20)]
+    specs += [SumSpec(((S(n), pow(9, -1, 1 << n)),), bits=n) for n in (4, 9, 22)]
+    specs += [SumSpec(((U(5), -1),), bits=3), SumSpec(((S(3), 1),), bits=8)]
+    check(specs, cycles=99)
+    assert SumSpec(weights, bits=7).result == S(7)
+    assert SumSpec(weights, bits=7).resources().lut < SumSpec(weights).resources().lut
+
+
 def test_plain_wires_take_no_cycle() -> None:
     for spec in (SumSpec(((U(4), 4),)), ConstantDotSpec(S(3), (0, 1)), ConstantDotSpec(U(2), (0,))):
         assert (spec.latency, spec.resources().lut, spec.resources().ff) == (0, 0, 0)
