@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwc.hw.memory import bram18, lutram, lutram_single
+from hwc.hw.memory import bram18, lutram
 from hwc.hw.resources import Resources
 from hwc.hw.units.matvec_plan import MatVecPlan
 from hwc.hw.units.parts import adder_levels, pipe_resources, step_bits
@@ -33,14 +33,12 @@ def plan_resources(plan: MatVecPlan) -> Resources:
 
 
 def _fetch(plan: MatVecPlan) -> Resources:
-    """Operand register, replay buffer and its multiplexer (which clears as well)."""
-    width, mask = plan.layout.width, Resources(0, plan.masked, 0, 0)
+    """Operand register, replay buffer, what clears without one, and mask bits."""
+    total = Resources(0, plan.masked, 0, 0) + plan.operands.resources()
     if plan.replay is None or plan.replay == "ff":
         cleared = plan.cleared * plan.x.width * plan.fold.pixels * plan.fold.groups
-        return mask + Resources(1 + cleared, width, 0, 0)
-    if plan.replay == "bram":
-        return mask + Resources(width, 2 * width, 0, bram18(width, plan.sums))
-    return mask + Resources(width + lutram_single(width, plan.sums), width, 0, 0)
+        return total + Resources(cleared, 0, 0, 0)
+    return total
 
 
 def _weights(plan: MatVecPlan) -> Resources:

@@ -39,31 +39,13 @@ class MatVecPath(Datapath):
 
     def _inputs(self, m: Module) -> Signal:
         """The beat that the firing works on, at cycle ``fetch``: taken, or kept from before."""
-        plan, ctl, beat = self.plan, self.ctl["main"], self.x["x"]
-        x = Signal(len(beat), name="operands", reset_less=True)
+        plan, ctl = self.plan, self.ctl["main"]
         take = Signal(name="take")
         m.d.comb += take.eq(ctl.fire & ctl.first["out"])
-        if plan.replay is None:
-            m.d.sync += x.eq(self._cleared(m, beat))
-            return x
-        if plan.replay == "ff":
-            with m.If(take):
-                m.d.sync += x.eq(self._cleared(m, beat))
-            return x
-        m.submodules.replay = ram = memory.Memory(shape=len(beat), depth=plan.sums, init=[])
-        ram.attrs["ram_style"] = "block" if plan.replay == "bram" else "distributed"
-        write = ram.write_port()
-        at = ctl.address["replay"]
-        m.d.comb += [write.addr.eq(at), write.data.eq(beat), write.en.eq(take)]
-        first: Value = ctl.first["out"]
-        if plan.replay == "bram":
-            read = ram.read_port()
-            first, beat = pipe(m, first, 1, "first"), pipe(m, beat, 1, "fresh")
-        else:
-            read = ram.read_port(domain="comb")
-        m.d.comb += read.addr.eq(at)
-        m.d.sync += x.eq(self._cleared(m, Mux(first, beat, read.data)))
-        return x
+        first, at = ctl.first["out"], ctl.address.get("replay")
+        return plan.operands.build(
+            m, self.x["x"], take, first, at, lambda beat: self._cleared(m, beat)
+        )
 
     def _cleared(self, m: Module, beat: Value) -> Value:
         """The beat with 0 at positions past the end, in the cycle before ``fetch``."""

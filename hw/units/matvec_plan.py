@@ -20,6 +20,7 @@ from hwc.hw.queue import Form, queue_form
 from hwc.hw.schedule import Mask, Nest, Schedule, Sum
 from hwc.hw.units.act import ActSpec, popcount_thresholds
 from hwc.hw.units.matvec_fold import Geometry, ProductOp
+from hwc.hw.units.replay import Replay
 from hwc.hw.units.rom import Rom
 
 __all__ = ["MatVecPlan"]
@@ -225,16 +226,15 @@ class MatVecPlan(Geometry):
     # Time.
 
     @cached_property
-    def replay(self) -> Form | None:
-        """Where inputs wait for the other outputs; None if each is used in one firing.
+    def operands(self) -> Replay:
+        """Where inputs wait for the other outputs."""
+        depth = 1 if self.fold.order == "input" else self.sums
+        return Replay.of(self.layout.width, depth, self.steps["out"])
 
-        "ff" is the input register itself, which then keeps a beat for several firings.
-        """
-        if self.steps["out"] == 1:
-            return None
-        if self.fold.order == "input" or self.sums == 1:
-            return "ff"
-        return queue_form(self.layout.width, self.sums)
+    @property
+    def replay(self) -> Form | None:
+        """The form of :attr:`operands`."""
+        return self.operands.form
 
     @property
     def partial(self) -> Form | None:
@@ -247,7 +247,7 @@ class MatVecPlan(Geometry):
     @property
     def fetch(self) -> int:
         """Cycles from a firing to the operands of its products."""
-        return 2 if self.replay == "bram" else 1
+        return self.operands.latency
 
     @property
     def accumulated(self) -> int:

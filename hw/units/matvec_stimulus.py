@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hwc.compiler.graph import Type
 from hwc.hw.unit import extremes
 from hwc.hw.units.act import edges
 from hwc.hw.units.matvec_plan import MatVecPlan
 
-__all__ = ["aimed"]
+__all__ = ["aimed", "steer"]
 
 Ints = NDArray[np.int64]
 
@@ -33,21 +34,23 @@ def aimed(plan: MatVecPlan, rng: np.random.Generator, batch: int) -> Ints:
             target = np.where(rng.random(channel.shape) < 0.5, plan.sum.lo, plan.sum.hi)
         else:
             target = edges(plan.act, plan.sum, channel, rng)
-        x[i] = _steer(rows, weights, target, plan, rng).reshape(plan.x.shape)
+        x[i] = steer(rows, weights, target, plan.x, rng).reshape(plan.x.shape)
     return x
 
 
-def _steer(x: Ints, w: Ints, target: Ints, plan: MatVecPlan, rng: np.random.Generator) -> Ints:
-    """x[..., k] changed so that ``sum(w * x)`` comes as near to ``target`` as it can."""
+def steer(x: Ints, w: Ints, target: Ints, kind: Type, rng: np.random.Generator) -> Ints:
+    """x[..., k] changed, within ``kind``, so that ``sum(w * x)`` comes as near to ``target`` as it
+    can.
+    """
     missing = target - (w * x).sum(-1)
     sign, left = np.sign(missing), np.abs(missing)
     out = x.copy()
     size = np.abs(w)
     for k in rng.permutation(x.shape[-1]):
         direction = np.sign(w[..., k]) * sign
-        room = np.where(direction > 0, plan.x.hi - x[..., k], x[..., k] - plan.x.lo)
+        room = np.where(direction > 0, kind.hi - x[..., k], x[..., k] - kind.lo)
         move = np.minimum(room, left // np.maximum(size[..., k], 1))
-        if plan.x.bipolar:
+        if kind.bipolar:
             move = np.where(move == 2, 2, 0)
         out[..., k] += direction * move
         left = left - move * size[..., k]

@@ -1,0 +1,88 @@
+"""Convolutions in tiles by minimal filtering: fewer multipliers, the same integers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from hwc.compiler.graph import Graph, Node, Quantizer, Type, WinogradProduct
+from hwc.hw.layout import Layout
+from hwc.hw.resources import Resources
+from hwc.hw.schedule import Schedule
+from hwc.hw.unit import Datapath, Ints, Unit, UnitError
+from hwc.hw.units.winograd_cost import winograd_levels, winograd_resources
+from hwc.hw.units.winograd_examples import examples
+from hwc.hw.units.winograd_fold import WinogradFold
+from hwc.hw.units.winograd_path import WinogradPath
+from hwc.hw.units.winograd_plan import WinogradPlan
+from hwc.hw.units.winograd_stimulus import aimed
+
+__all__ = ["Winograd", "WinogradFold"]
+
+
+@dataclass(frozen=True)
+class Winograd(Unit):
+    """``op`` on ``x``, followed by ``act`` if there is one; F(m x m, r x r) of A. Lavin and S. Gray
+    (arXiv:1509.09308) in integers: the quotient of an exact division, never rounded.
+
+    Port ``x``: (..., 1, T, C) in tiles (1, T, lanes), the windows of n x n places, n = m + r - 1.
+    Port ``y``: (..., m, m, N) in tiles (m, m, outs). Weights are on chip, transformed.
+
+    One firing a cycle; firings a frame are the product of the steps along tiles, outs, points and
+    lanes. ``x`` is taken while the first outputs are worked on, ``y`` given with the last products
+    of its outputs. n * n products an output and channel, not m * m * r * r.
+    """
+
+    op: WinogradProduct
+    x: Type
+    act: Quantizer | None = None
+    fold: WinogradFold = field(default_factory=WinogradFold)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.op, WinogradProduct):
+            raise UnitError(f"Winograd: the op is WinogradProduct, not {type(self.op).__name__}")
+        _ = self.plan.sum
+        self.plan.check()
+        _ = self.plan.spec, self.plan.dots, self.plan.accumulators
+
+    @cached_property
+    def plan(self) -> WinogradPlan:
+        """What follows from the fields."""
+        return WinogradPlan(self.op, self.x, self.act, self.fold)
+
+    def graph(self) -> Graph:
+        if self.act is None:
+            return Graph((("x", self.x),), (Node("y", self.op, ("x",)),), ("y",))
+        nodes = Node("sum", self.op, ("x",)), Node("y", self.act, ("sum",))
+        return Graph((("x", self.x),), nodes, ("y",))
+
+    def inputs(self) -> dict[str, Layout]:
+        return {"x": self.plan.layout}
+
+    def outputs(self) -> dict[str, Layout]:
+        return {"y": self.plan.out_layout}
+
+    def schedule(self) -> Schedule:
+        return self.plan.schedule()
+
+    def resources(self) -> Resources:
+        return winograd_resources(self.plan)
+
+    def levels(self) -> int:
+        return math.ceil(winograd_levels(self.plan))
+
+    def component(self) -> Datapath:
+        return WinogradPath(self, self.plan)
+
+    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
+        return {"x": aimed(self.plan, rng, batch)}
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        for op, x, act, fold in examples():
+            yield cls(op, x, act, fold)
