@@ -5,6 +5,7 @@ from __future__ import annotations
 from hwc.hw.dot import SumSpec
 from hwc.hw.resources import Resources
 from hwc.hw.units.control import control_resources
+from hwc.hw.units.mux import mux_levels, mux_luts
 from hwc.hw.units.parts import pipe_resources, step_bits
 from hwc.hw.units.winograd_plan import Sums, WinogradPlan, latest
 
@@ -19,7 +20,9 @@ def winograd_levels(plan: WinogradPlan) -> float:
         paths += [s.worst_levels for line in sums for s in line]
     paths += [dot.worst_levels for dot in plan.dots]
     paths.append(plan.division.worst_levels)
-    paths.append(step_bits(plan.steps["point"]) / 2 + 1)
+    paths.append(mux_levels(plan.steps["point"]))
+    if plan.order is not None:
+        paths.append(mux_levels(plan.order.beats))
     if plan.registered:
         paths += [a.worst_levels for a in plan.accumulators]
     if plan.spec is not None:
@@ -33,6 +36,8 @@ def winograd_resources(plan: WinogradPlan) -> Resources:
     total = _fetch(plan) + plan.rom.resources()
     total += (_sums(plan.columns) + _sums(plan.rows) + _choice(plan)) * f.lanes
     total += (_products(plan) + _back(plan)) * f.outs
+    if plan.order is not None:
+        total += plan.order.resources(plan.coded)
     return total + _activation(plan) + _control(plan)
 
 
@@ -58,7 +63,7 @@ def _choice(plan: WinogradPlan) -> Resources:
     if steps == 1:
         return Resources.zero()
     width = sum(x.width for x, _ in plan.slots)
-    return Resources(-(-(steps - 1) // 3) * width, width, 0, 0)
+    return Resources(mux_luts(steps) * width, width, 0, 0)
 
 
 def _products(plan: WinogradPlan) -> Resources:

@@ -24,6 +24,9 @@ class WinogradFold:
     axes; points divide n * n. The activation works on the m * m sums of an output in ``parts``
     steps: that many times fewer of its pipelines, in no more cycles than the sums take anyway.
 
+    ``pixels`` of a tile leave in a beat, 1 or m, in the order of y, out of a memory of two tiles;
+    0: all of them straight away, which no other unit but a converter takes if outs are folded.
+
     ``memory``: weights in block RAM or in LUTs as a table. ``style``: products in LUTs, in DSP
     blocks where they fit, or whatever is cheaper; ``act_style`` the same for the multiplier of a
     requantization. ``levels``: LUT and carry levels between registers.
@@ -37,6 +40,7 @@ class WinogradFold:
     style: Style = "auto"
     act_style: Style = "auto"
     levels: int = 6
+    pixels: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,8 @@ class WinogradGeometry:
         if f.parts not in legal:
             why = "without an activation" if self.act is None else f"in {most} firings an output"
             self._refuse("parts", f"one of {legal} {why}")
+        if f.pixels not in (0, 1, m):
+            self._refuse("pixels", f"one of {sorted({0, 1, m})}")
         if f.memory not in ("bram", "lutrom"):
             self._refuse("memory", "'bram' or 'lutrom'")
         for name in ("style", "act_style"):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 
 from hwc.hw.dot import SumSpec
 from hwc.hw.unit import Datapath, Unit
+from hwc.hw.units.mux import pick
 from hwc.hw.units.parts import pipe, shape_of
 from hwc.hw.units.winograd_plan import Sums, WinogradPlan, latest
 
@@ -37,7 +38,11 @@ class WinogradPath(Datapath):
         done = pipe(m, ctl.fire & ctl.last["lane"], plan.summed, "done")
         finished = [self._finished(m, self._all(m, s, done, f"{k}")) for k, s in enumerate(sums)]
         tile = [out[i] for i in range(plan.op.m**2) for out in finished]
-        m.d.comb += self.y["y"].eq(Cat(*self._codes(m, tile)))
+        codes = Cat(*self._codes(m, tile))
+        if plan.order is not None:
+            last = ctl.last["point"] & ctl.last["lane"]
+            codes = plan.order.build(m, codes, ctl, last, self.ctl["emit"], plan.coded)
+        m.d.comb += self.y["y"].eq(codes)
         return m
 
     def _window(self, m: Module) -> Signal:
@@ -76,11 +81,14 @@ class WinogradPath(Datapath):
         for q, (number, _) in enumerate(plan.slots):
             line: list[Value] = []
             for c, values in enumerate(lanes):
-                operand = Signal(shape_of(number), name=f"place_{q}_{c}", reset_less=True)
-                if plan.steps["point"] == 1:
-                    m.d.comb += operand.eq(values[q])
-                else:
-                    m.d.sync += operand.eq(Array(values[q::points])[step])
+                ways = {}
+                for k, value in enumerate(values[q::points]):
+                    ways[k] = Signal(shape_of(number), name=f"place_{q}_{c}_{k}")
+                    m.d.comb += ways[k].eq(value)
+                operand: Value = ways[0]
+                if len(ways) > 1:
+                    chosen = pick(m, step, ways, f"chosen_{q}_{c}")
+                    operand = pipe(m, chosen, 1, f"operand_{q}_{c}")
                 line.append(operand)
             out.append(line)
         return out

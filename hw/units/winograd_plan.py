@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -12,13 +12,14 @@ from hwc.compiler.graph import Type, WinogradProduct
 from hwc.hw.dot import Accumulator, DotSpec, Number, SumSpec
 from hwc.hw.dot.dsp import fits_dsp
 from hwc.hw.layout import Layout
-from hwc.hw.schedule import Mask, Nest, Schedule, Sum
+from hwc.hw.schedule import Mask, Nest, Process, Schedule, Sum
 from hwc.hw.units.act import ActSpec
 from hwc.hw.units.multiply import Style
 from hwc.hw.units.replay import Replay
 from hwc.hw.units.rom import Rom
 from hwc.hw.units.toom import Toom, cook_toom
 from hwc.hw.units.winograd_fold import WinogradGeometry
+from hwc.hw.units.winograd_order import Order
 
 __all__ = ["WinogradPlan", "transformed"]
 
@@ -226,19 +227,35 @@ class WinogradPlan(WinogradGeometry):
         return self.summed + back + self.division.latency
 
     @property
-    def latency(self) -> int:
-        """To the beat it gives: with several parts, one to store them, and one for each more."""
+    def coded(self) -> int:
+        """To its codes: with several parts, one to store them, and one for each more."""
         wait = self.fold.parts if self.fold.parts > 1 else 0
         return self.finished + wait + (self.spec.latency if self.spec else 0)
 
     @cached_property
+    def order(self) -> Order | None:
+        """What brings the codes into the order of y."""
+        f, m = self.fold, self.op.m
+        if f.pixels == 0:
+            return None
+        return Order(f.outs * self.y.width, self.steps["out"], m * m // f.pixels, f.pixels)
+
+    @property
+    def latency(self) -> int:
+        """From the firing that gives a beat to that beat."""
+        return self.coded + (self.order.latency if self.order else 0)
+
+    @cached_property
     def out_layout(self) -> Layout:
-        """Layout of the output: whole tiles of some outputs."""
-        m = self.op.m
-        return Layout(self.y, (*(1,) * len(self.leading), m, m, self.fold.outs))
+        """Layout of the output: some outputs, of whole tiles, of a row of one or of a pixel."""
+        m, ones = self.op.m, (1,) * len(self.leading)
+        rows, columns = {0: (m, m), 1: (1, 1)}.get(self.fold.pixels, (1, m))
+        return Layout(self.y, (*ones, rows, columns, self.fold.outs))
 
     def schedule(self) -> Schedule:
-        """One process: an output's places, all channels of each, before the next output."""
+        """An output's places, all channels of each, before the next output; in a second process
+        the codes of a tile whose sums are all under way, while the next one is worked on.
+        """
         s = self.steps
         addresses = {"weight": Sum.affine(out=self.sums, point=s["lane"], lane=1)}
         if self.spec is not None:
@@ -248,10 +265,20 @@ class WinogradPlan(WinogradGeometry):
         nest = Nest(
             loops=tuple(s.items()),
             takes={"x": Mask.at(out="first", point="first")},
-            gives={"y": Mask.at(point="last", lane="last")},
             addresses=addresses,
         )
-        return Schedule.single(nest, self.latency)
+        if self.order is None:
+            return Schedule.single(
+                replace(nest, gives={"y": Mask.at(point="last", lane="last")}), self.latency
+            )
+        beats = self.order.beats * s["out"]
+        main = replace(nest, needs={"emit": Sum.affine(-beats, tile=beats)})
+        emit = Nest(
+            loops=(("tile", s["tile"]), ("pixel", self.order.beats), ("out", s["out"])),
+            gives={"y": Mask.always()},
+            needs={"main": Sum.affine(self.words, tile=self.words)},
+        )
+        return Schedule((Process("main", (main,)), Process("emit", (emit,))), {"y": self.latency})
 
     def weight_words(self) -> list[int]:
         """The transformed weights as words of the memory, in the order of their addresses.
