@@ -38,6 +38,7 @@ from hwc.hw.units.matvec import MatVec
 from hwc.hw.units.ratio import RatioUnit
 from hwc.hw.units.reduce import Reduce
 from hwc.hw.units.select import SelectUnit
+from hwc.hw.units.sparse_nm import NMMatVec
 from hwc.hw.units.table import TableUnit
 from hwc.hw.units.window import LineBuffer
 
@@ -113,7 +114,11 @@ def _(
     wish: _Wish,
 ) -> Iterator[Unit]:
     kind, act = stage.sources[0].type, stage.activation
-    yield from MatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
+    folds = []
+    for unit in MatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near):
+        folds.append(unit.fold)
+        yield unit
+    yield from NMMatVec.candidates(op, kind, act, folds)
 
 
 @_offers.register

@@ -115,7 +115,7 @@ class MatVec(Unit):
         return MatVecPath(self, self.plan)
 
     def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
-        return {"x": aimed(self.plan, rng, batch)}
+        return {"x": aimed(self.op, self.x, self.act, rng, batch)}
 
     @classmethod
     def candidates(

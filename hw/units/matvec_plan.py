@@ -139,10 +139,10 @@ class MatVecPlan(Geometry):
         if self.cleared:
             x = Number(min(x.lo, 0), max(x.hi, 0))
         style = "auto" if f.style == "pair" else f.style
-        return DotSpec(x, w, self.lanes, style, self.levels, self.popcount, self.masked)
+        return DotSpec(x, w, self.lanes, style, self.dot_levels, self.popcount, self.masked)
 
     @property
-    def levels(self) -> int:
+    def dot_levels(self) -> int:
         """Levels left for the dot products, from the operands on."""
         return self.fold.levels - self.fold.coded
 
@@ -151,7 +151,7 @@ class MatVecPlan(Geometry):
         """The sums of products of two outputs; an odd last one is left to ``dot``."""
         if self.fold.style != "pair":
             return None
-        return PairSpec(self.dot.x, self.dot.w, self.lanes, self.levels)
+        return PairSpec(self.dot.x, self.dot.w, self.lanes, self.dot_levels)
 
     @cached_property
     def wired(self) -> tuple[ConstantDotSpec, ...]:

@@ -5,36 +5,40 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwc.compiler.graph import Type
+from hwc.compiler.graph import MatMul, Quantizer, Type
 from hwc.hw.unit import extremes
 from hwc.hw.units.act import edges
-from hwc.hw.units.matvec_plan import MatVecPlan
+from hwc.hw.units.matvec_fold import ProductOp
 
 __all__ = ["aimed", "steer"]
 
 Ints = NDArray[np.int64]
 
 
-def aimed(plan: MatVecPlan, rng: np.random.Generator, batch: int) -> Ints:
-    """``batch`` inputs: every second one aims, at each pixel and group, at an edge of one output.
+def aimed(
+    op: ProductOp, kind: Type, act: Quantizer | None, rng: np.random.Generator, batch: int
+) -> Ints:
+    """``batch`` inputs of type ``kind``: every second one aims, at each pixel and group, at an edge
+    of one output.
 
     A sum is aimed at a threshold (or where a requantization changes its code, or saturates) by
     pushing its inputs in random order towards it, each as far as it helps. Without activation the
     aim is its smallest or largest value.
     """
-    x = extremes(plan.x, rng, batch)
-    groups, outputs, taps, channels = plan.shape
-    w = plan.op.weight.dense().reshape(groups, outputs, taps * channels)
+    x, total = extremes(kind, rng, batch), op.infer(kind)
+    shape = op.weight.shape
+    groups, outputs = (1, shape[0]) if isinstance(op, MatMul) else shape[:2]
+    w = op.weight.dense().reshape(groups, outputs, -1)
     for i in range(0, batch, 2):
-        rows = x[i].reshape(-1, groups, taps * channels)
+        rows = x[i].reshape(-1, groups, w.shape[-1])
         pick = rng.integers(0, outputs, rows.shape[:2])
         weights = w[np.arange(groups), pick]
         channel = np.arange(groups) * outputs + pick
-        if plan.act is None:
-            target = np.where(rng.random(channel.shape) < 0.5, plan.sum.lo, plan.sum.hi)
+        if act is None:
+            target = np.where(rng.random(channel.shape) < 0.5, total.lo, total.hi)
         else:
-            target = edges(plan.act, plan.sum, channel, rng)
-        x[i] = steer(rows, weights, target, plan.x, rng).reshape(plan.x.shape)
+            target = edges(act, total, channel, rng)
+        x[i] = steer(rows, weights, target, kind, rng).reshape(kind.shape)
     return x
 
 

@@ -70,6 +70,14 @@ class Winograd(Unit):
     def schedule(self) -> Schedule:
         return self.plan.schedule()
 
+    @property
+    def variant(self) -> str:
+        return f"winograd{self.op.m}"
+
+    def stored_bits(self) -> int:
+        rom = self.plan.rom
+        return rom.width * rom.depth
+
     def resources(self) -> Resources:
         return winograd_resources(self.plan)
 
