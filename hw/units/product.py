@@ -73,7 +73,7 @@ class Product(ABC):
 
     def tables(self) -> Resources:
         """Estimated primitives of the constants of all lanes."""
-        return self._rom.resources() * len(self.lanes)
+        return self._rom.copies(len(self.lanes))
 
     @abstractmethod
     def build(self, m: Module, x: Sequence[Value], step: Value, name: str) -> list[Value]:

@@ -137,8 +137,11 @@ class RequantPipe:
         for limited, limit in ((self._under, self._floor), (self._over, self.op.hi + 1)):
             zeros = (limit & -limit).bit_length() - 1 if limit else self._quotient.width - 1
             bits = max(1, self._quotient.width - zeros)
-            luts += compare_luts(bits, 1) if limited and bits > 1 + both else 0
-        luts += -(-self.shift // 5) if self._even else 0
+            if limited and bits > 1 + both:
+                # A limit like -126 is ones and a zero, which fewer LUTs see.
+                near = (2 - limit) & (1 - limit) == 0
+                luts += min(2, compare_luts(bits, 1)) if near else compare_luts(bits, 1)
+        luts += -(-(self.shift - 1) // 5) if self._even else 0
         flags = 0 if self._fused else min(self.y.width, self._quotient.width) + 3
         one = self.product.each() + Resources(luts, self.y.width + flags, 0, 0)
         return self.product.tables() + one * (self.lanes * self.copies)

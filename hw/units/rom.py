@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from amaranth.hdl import Cat, Const, Module, Value
@@ -52,6 +52,13 @@ class Rom:
             return Resources(round(self.width * lutrom_mapped(self.depth)), self.width, 0, 0)
         bits, luts = self._distinct()
         return Resources(luts, bits, 0, 0)
+
+    def copies(self, count: int) -> Resources:
+        """Estimated primitives of so many with contents of their own at one address: bits that are
+        the same function of few words are made once for all of them."""
+        if self.form == "bram" or self.depth > 64:
+            return self.resources() * count
+        return replace(self, width=self.width * count).resources()
 
     @property
     def distinct(self) -> float:

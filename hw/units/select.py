@@ -130,8 +130,8 @@ class SelectUnit(Unit):
         for place in range(kept):
             picks = sum(0 <= place - i <= b for i in range(a))
             picks += sum(0 <= place - j <= a for j in range(b))
-            # Of three, each has a bit of its own that says so.
-            luts += width * max(1, picks // 2) + 3 * (picks == 3)
+            # Of three, each has a bit of its own that says so, and whether it exists is another.
+            luts += width * max(1, picks // 2) + 4 * (picks == 3)
         return Resources(luts, 0, 0, 0)
 
     def levels(self) -> int:
