@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hwc.hw.memory import bram18, lutram
 from hwc.hw.resources import Resources
 from hwc.hw.units.matvec_plan import MatVecPlan
@@ -43,7 +45,10 @@ def _fetch(plan: MatVecPlan) -> Resources:
 
 def _weights(plan: MatVecPlan) -> Resources:
     """Their memory, and the table that makes weights of codes: a LUT a bit that is no code bit."""
-    total = plan.rom.resources()
+    rom = plan.rom
+    if rom.form == "bram":
+        rom = replace(rom, width=plan.varying)
+    total = rom.resources()
     if not plan.fold.coded:
         return total
     return total + Resources(plan.decoded_bits * plan.outputs * plan.lanes, 0, 0, 0)

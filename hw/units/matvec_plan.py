@@ -30,6 +30,9 @@ Ints = NDArray[np.int64]
 CODE = 6
 """Most bits of a code: inputs of a LUT."""
 
+FEW_WORDS = 32
+"""Up to so many words of weights, constant bits are worth looking for."""
+
 
 @lru_cache(maxsize=256)
 def _signs_only(weights: Weights) -> bool:
@@ -51,6 +54,12 @@ def _values(weights: Weights, zero: bool) -> tuple[int, ...]:
 @lru_cache(maxsize=256)
 def _sum_type(op: ProductOp, x: Type) -> Type:
     return op.infer(x)
+
+
+@lru_cache(maxsize=256)
+def _varying(weights: Weights, layout: Layout) -> int:
+    rows = layout.pack_bytes(weights.dense().reshape(1, *layout.type.shape))
+    return int(np.unpackbits(np.bitwise_or.reduce(rows ^ rows[0])).sum())
 
 
 @dataclass(frozen=True)
@@ -177,6 +186,15 @@ class MatVecPlan(Geometry):
         width = self.outputs * self.lanes * self.stored.width
         memory = self.fold.memory
         return Rom(width, self.words, "lutrom" if memory == "wired" else memory)
+
+    @property
+    def varying(self) -> int:
+        """Bits of a weight word that are not the same in all words: memories hold no others. Of
+        many words all are taken to differ."""
+        f = self.fold
+        if self.words > FEW_WORDS or f.coded:
+            return self.rom.width
+        return _varying(self.op.weight, Layout(self.w, (f.groups, f.outs, f.taps, f.lanes)))
 
     # Accumulation. Signs agree p times out of n, so their sum is 2p - n. Thresholds look at p
     # itself; for everything else the register holds p - ceil(n/2), and behind it stands the
