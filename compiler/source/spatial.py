@@ -234,22 +234,21 @@ class Reshape(SourceOp):
 
 @dataclass(frozen=True)
 class ArgMax(SourceOp):
-    """Index of the largest of (C,) as (1,); ties to the lowest index."""
+    """Index of the largest of (C, ...) at each position as (1, ...); ties to the lowest index."""
 
     def infer(self, *shapes: Shape) -> Shape:
         (x,) = shapes
-        self.check(len(x) == 1, f"takes a flat (C,) activation, not {x}: put a Flatten before it")
-        return (1,)
+        return (1, *x[1:])
 
 
 @dataclass(frozen=True)
 class TopK(SourceOp):
-    """Indices of the k largest of (C,), largest first; ties to the lowest index."""
+    """Indices of the k largest of (C, ...) at each position, largest first; ties to the lowest
+    index."""
 
     k: int = 5
 
     def infer(self, *shapes: Shape) -> Shape:
         (x,) = shapes
-        self.check(len(x) == 1, f"takes a flat (C,) activation, not {x}: put a Flatten before it")
         self.check(1 <= self.k <= x[0], f"k {self.k} must be in 1..{x[0]}")
-        return (self.k,)
+        return (self.k, *x[1:])

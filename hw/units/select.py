@@ -41,10 +41,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class SelectUnit(Unit):
-    """Graph op ``ArgMax`` or ``TopK`` on ``x`` (C,), ``lanes`` elements a beat.
+    """Graph op ``ArgMax`` or ``TopK`` on ``x`` (..., C), ``lanes`` channels of a pixel a beat.
 
-    Port ``y`` gives all indices in one beat. A tree of merges finds the largest k of a beat, then
-    they are merged into the largest k so far. Of equal values the lower index comes first.
+    Port ``y`` gives all indices of a pixel in one beat. A tree of merges finds the largest k of a
+    beat, then they are merged into the largest k so far. Of equal values the lower index is first.
     Latency: one cycle per rank of the tree, and one.
     """
 
@@ -73,18 +73,24 @@ class SelectUnit(Unit):
             out.append((*merged, *row[len(row) // 2 * 2 :]))
         return tuple(out)
 
+    @property
+    def _pixel(self) -> tuple[int, ...]:
+        """The tile of one pixel, but for its channels."""
+        return (1,) * (len(self.x.shape) - 1)
+
     def graph(self) -> Graph:
         return Graph((("x", self.x),), (Node("y", self.op, ("x",)),), ("y",))
 
     def inputs(self) -> dict[str, Layout]:
-        return {"x": Layout(self.x, (self.lanes,))}
+        return {"x": Layout(self.x, (*self._pixel, self.lanes))}
 
     def outputs(self) -> dict[str, Layout]:
-        return {"y": Layout(self.op.infer(self.x), (self.k,))}
+        return {"y": Layout(self.op.infer(self.x), (*self._pixel, self.k))}
 
     def schedule(self) -> Schedule:
+        *pixels, steps = self.inputs()["x"].steps
         nest = Nest(
-            loops=(("step", self.inputs()["x"].beats),),
+            loops=(("pixel", math.prod(pixels)), ("step", steps)),
             takes={"x": Mask.always()},
             gives={"y": Mask.at(step="last")},
             addresses={"base": Sum.affine(step=self.lanes)},
@@ -93,7 +99,7 @@ class SelectUnit(Unit):
 
     def resources(self) -> Resources:
         value, index = self.x.width, self.outputs()["y"].type.width
-        once, found = self.inputs()["x"].beats == 1, self.ranks[-1][0]
+        once, found = self.lanes == self.x.shape[-1], self.ranks[-1][0]
         total = control_resources(self.schedule(), ()) + self._tree()
         total += pipe_resources(1 if once else index + 2, len(self.ranks) - 1)
         if once and self.k == 1:
@@ -108,7 +114,7 @@ class SelectUnit(Unit):
     def _tree(self) -> Resources:
         """All ranks of merges; a list that waits for three ranks is shift registers."""
         value, total, waits = self.x.width, Resources.zero(), 0
-        tail = self.x.size % self.lanes > 0
+        tail = self.x.shape[-1] % self.lanes > 0
         for n, (before, after) in enumerate(pairwise(self.ranks), 1):
             # Behind n ranks an index is at most n bits of the lane's number, the last one of which
             # is which of both was taken.
@@ -154,12 +160,16 @@ class SelectUnit(Unit):
     @classmethod
     def candidates(cls, op: ArgMax | TopK, x: Type) -> Iterator[Self]:
         """One for each distinct number of beats."""
-        for lanes in sorted({-(-x.size // steps) for steps in range(1, x.size + 1)}):
+        channels = x.shape[-1]
+        for lanes in sorted({-(-channels // steps) for steps in range(1, channels + 1)}):
             yield cls(op, x, lanes)
 
     @classmethod
     def examples(cls) -> Iterator[Self]:
         s6, u2, pm = Type((1,), -32, 31), Type((1,), 0, 3), Type((1,), -1, 1, bipolar=True)
+        yield cls(ArgMax(), s6.with_shape((2, 3, 5)), 2)
+        yield cls(ArgMax(), pm.with_shape((3, 4)), 4)
+        yield cls(TopK(2), u2.with_shape((2, 2, 7)), 3)
         for op, size, kind, lanes in (
             (ArgMax(), 10, s6, 1),
             (ArgMax(), 10, s6, 3),
@@ -214,7 +224,7 @@ class _Path(Datapath):
     def _leaves(self) -> list[list[Entry]]:
         """A list of one for each lane; lanes past the end of the last beat do not exist."""
         unit = self.unit
-        tail = unit.x.size - (unit.inputs()["x"].beats - 1) * unit.lanes
+        tail = unit.x.shape[-1] - (unit.inputs()["x"].steps[-1] - 1) * unit.lanes
         last = self.ctl["main"].last["step"]
         size = max(1, (unit.lanes - 1).bit_length())
         return [

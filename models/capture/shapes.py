@@ -41,7 +41,9 @@ def arg_max(c: Capture, node: Node) -> Value:
     a = c.args(node)
     if a["dim"] is None or a["dim"] % node.args[0].meta["val"].ndim != 1:  # pyright: ignore
         c.fail(node, f"dim={a['dim']} is not supported; use dim=1")
-    return c.emit(node, ArgMax(), a["self"])
+    best = c.emit(node, ArgMax(), a["self"])
+    positions = c.shapes[best.name][1:]
+    return best if a["keepdim"] or not positions else c.emit(node, Reshape(positions), best)
 
 
 def top_k(c: Capture, node: Node) -> Value:

@@ -18,7 +18,8 @@ KINDS = (Type((1,), -32, 31), Type((1,), 0, 3), Type((1,), -1, 1, bipolar=True))
 def test_random(seed: int) -> None:
     rng = np.random.default_rng(seed)
     size = int(rng.integers(1, 14))
-    x = KINDS[int(rng.integers(len(KINDS)))].with_shape((size,))
+    head = tuple(int(n) for n in rng.integers(1, 4, seed % 4 and seed % 3))
+    x = KINDS[int(rng.integers(len(KINDS)))].with_shape((*head, size))
     op = TopK(int(rng.integers(1, min(size, 6) + 1))) if seed % 3 else ArgMax()
     unit = SelectUnit(op, x, int(rng.integers(1, size + 1)))
     check(unit, seed, batch=9, stall=0.3 * (seed % 2))
@@ -41,7 +42,7 @@ def test_lowest_index_of_equals() -> None:
 def test_candidates_and_refusals() -> None:
     found = SelectUnit.candidates(ArgMax(), Type((10,), 0, 3))
     assert [unit.lanes for unit in found] == [1, 2, 3, 4, 5, 10]
-    with pytest.raises(GraphError, match="at most the 3 elements"):
+    with pytest.raises(GraphError, match="at most the 3 channels"):
         SelectUnit(TopK(4), Type((3,), 0, 3), 1)
     with pytest.raises(LayoutError, match=r"takes 1\.\.3, not 4"):
         SelectUnit(ArgMax(), Type((3,), 0, 3), 4)

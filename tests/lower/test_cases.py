@@ -360,6 +360,18 @@ def test_clips_make_ties_for_argmax(net: Any, check: Check, low: float, high: fl
     check(net, net.op(ArgMax(), y), net.op(TopK(3), y), batch=200)
 
 
+def test_argmax_and_top_k_at_each_position(net: Any, check: Check) -> None:
+    """Scales of their own for the channels, and a transposition behind."""
+    scale = [0.5, 0.25, 0.375, 1, 0.0625]
+    y = net.op(Conv((1, 1)), net.input(3, 4, 2), net.weight(5, 3, 1, 1, scale=scale))
+    best = net.op(ArgMax(), y)
+    flat = net.op(Reshape((4, 2)), best)
+    lowered = check(net, best, net.op(TopK(2), y), flat, batch=60)
+    assert [r.shape for r in lowered.outputs] == [(1, 4, 2), (2, 4, 2), (4, 2)]
+    line = net.op(TopK(3), net.op(Conv((1,), (0, 0), (1,)), net.input(3, 7), net.weight(4, 3, 1)))
+    check(net, best, line, batch=20)
+
+
 def test_argmax_of_one_scale_compares_the_sums(net: Any, check: Check) -> None:
     x = net.input(4, scale=0.25, lo=-3, hi=3)
     lowered = check(net, net.op(ArgMax(), net.op(Linear(), x, net.weight(5, 4))))

@@ -113,23 +113,27 @@ MODULES = {
     "dropout": (nn.Sequential(nn.Dropout(), nn.Linear(5, 2)), (5,)),
     "argmax": (Apply(lambda x: x.argmax(1)), (5,)),
     "topk": (Apply(lambda x: x.topk(3, dim=1)[1]), (20,)),
+    "argmax of a map": (Apply(lambda x: x.argmax(1)), (5, 3, 4)),
+    "argmax of a map, axis kept": (Apply(lambda x: x.argmax(1, keepdim=True)), (5, 3, 4)),
+    "topk of a map": (Apply(lambda x: x.topk(2, dim=1)[1]), (6, 2, 3)),
 }
+INDICES = [name for name in MODULES if name.startswith(("argmax", "topk"))]
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
-@pytest.mark.parametrize("name", [name for name in MODULES if name not in ("argmax", "topk")])
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in INDICES])
 def test_module(name):
     model, shape = MODULES[name]
     check(model, shape)
 
 
-@pytest.mark.parametrize("name", ["argmax", "topk"])
+@pytest.mark.parametrize("name", INDICES)
 def test_indices(name):
     """Only inputs without ties: torch's choice among equals is unspecified."""
     model, shape = MODULES[name]
     source = capture(model, torch.zeros(1, *shape), InputMap(1.0, 0, 99))
     rng = np.random.default_rng(0)
-    raw = np.stack([rng.permutation(100)[: shape[0]] for _ in range(4)])
+    raw = np.stack([rng.permutation(100)[: np.prod(shape)].reshape(shape) for _ in range(4)])
     got = evaluate(source, {source.inputs[0].name: raw})[source.outputs[0]]
     expected = model(torch.from_numpy(raw).double()).numpy()
     np.testing.assert_array_equal(got, expected.reshape(got.shape))

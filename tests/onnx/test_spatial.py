@@ -217,6 +217,9 @@ def test_resize_by_whole_factors_is_an_upsample() -> None:
 def test_arg_max(kind: str, keep: int) -> None:
     run((3, 7), node(kind, "x", axis=1, keepdims=keep))
     run((3, 7, 1, 1), node(kind, "x", axis=1, keepdims=keep))
+    assert run((3, 7, 4, 5), node(kind, "x", axis=1, keepdims=keep))[0] != "Reshape"
+    run((3, 7, 4, 5), node(kind, "x", axis=3, keepdims=keep))
+    run((3, 7, 4), node(kind, "x", axis=-1, keepdims=keep))
 
 
 def test_top_k_gives_indices() -> None:
@@ -225,6 +228,16 @@ def test_top_k_gives_indices() -> None:
     x = np.random.default_rng(0).integers(0, 4, size=(3, 7)).astype(float)  # with ties
     _, made = ours(model, {"x": x})
     np.testing.assert_array_equal(made["y"], np.argsort(-x, axis=1, kind="stable")[:, :3])
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_top_k_at_each_place(axis: int) -> None:
+    model = model_of([node("TopK", "x k", "v y", axis=axis)], {"x": (3, 7, 4, 5)}, ["y"],
+                     {"k": np.array([3])})  # fmt: skip
+    x = np.random.default_rng(0).integers(0, 4, size=(3, 7, 4, 5)).astype(float)
+    _, made = ours(model, {"x": x})
+    want = np.argsort(-x, axis=axis, kind="stable").take(range(3), axis=axis)
+    np.testing.assert_array_equal(made["y"], want)
 
 
 @pytest.mark.parametrize("kind", ["Shape", "Size"])

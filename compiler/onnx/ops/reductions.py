@@ -114,37 +114,35 @@ def _over(walk: Walk, x: Value, gone: list[int], *, mean: bool) -> Value:
 
 
 def arg_extreme(walk: Walk, node: Node) -> Value:
-    """The index of the largest (smallest) along an axis, when all others have size 1; ties to the
+    """The index of the largest (smallest) along an axis, at each place of the others; ties to the
     lowest index."""
     x = walk.decoded(node.activation())
     axis = node.axis("axis", 0, x.rank)
     last = node.int("select_last_index", 0)
     node.check(not last, "ties to the last index are not supported; use select_last_index=0")
-    y = _lone(walk, node, x, axis)
+    y = _compared(walk, x, axis)
     if node.type == "ArgMin":
         y = walk.affine(y, -1.0, 0.0)
-    name = walk.emit(ArgMax(), y.name)
-    shape = list(walk.shape(x))
-    shape[axis] = 1
-    axes = tuple(0 if a == 0 else None for a in x.axes)
-    out = Value(name, axes, INT64)
+    out = Value(walk.emit(ArgMax(), y.name), y.axes, INT64)
+    shape = list(walk.shape(out))
     if node.flag("keepdims", True):
         return out
     del shape[axis]
     return reshaped(walk, out, tuple(shape))
 
 
-def _lone(walk: Walk, node: Node, x: Value, axis: int) -> Value:
+def _compared(walk: Walk, x: Value, axis: int) -> Value:
+    """x with the axis as its channels, which are all it has if the others have size 1."""
     if walk.is_batch(x, axis):
         walk.mixes("the samples are compared with each other")
     rest = [a for a in range(x.rank) if a != axis and x.axes[a] != 0]
     if any(walk.shape(x)[a] != 1 for a in rest):
-        node.fail(f"axis {axis} of {walk.shape(x)} must be the only one beside the batch")
+        return walk.channels(x, axis)
     return walk.arranged(x, [axis])
 
 
 def top_k(walk: Walk, node: Node) -> list[Value | None]:
-    """The indices of the k largest along an axis, when all others have size 1, largest first; the
+    """The indices of the k largest along an axis, at each place of the others, largest first; the
     values must be unused."""
     x = walk.decoded(node.activation())
     node.check(not node.wants(0), "the values of TopK are not supported; use its indices only")
@@ -153,9 +151,8 @@ def top_k(walk: Walk, node: Node) -> list[Value | None]:
     if node.opset >= 10:
         (k,) = node.integers(1, "k")
     node.check(bool(node.int("sorted", 1)), "an unsorted TopK is not supported; use sorted=1")
-    y = _lone(walk, node, x, axis)
+    y = _compared(walk, x, axis)
     if not node.int("largest", 1):
         y = walk.affine(y, -1.0, 0.0)
     name = walk.emit(lambda: TopK(k), y.name)
-    axes = tuple(1 if a == axis else (0 if s == 0 else None) for a, s in enumerate(x.axes))
-    return [None, Value(name, axes, INT64)]
+    return [None, Value(name, y.axes, INT64)]
