@@ -38,6 +38,7 @@ from hwc.hw.units.matvec import MatVec
 from hwc.hw.units.ratio import RatioUnit
 from hwc.hw.units.reduce import Reduce
 from hwc.hw.units.select import SelectUnit
+from hwc.hw.units.sparse import SparseMatVec
 from hwc.hw.units.sparse_nm import NMMatVec
 from hwc.hw.units.table import TableUnit
 from hwc.hw.units.window import LineBuffer
@@ -119,6 +120,7 @@ def _(
         folds.append(unit.fold)
         yield unit
     yield from NMMatVec.candidates(op, kind, act, folds)
+    yield from SparseMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
 
 
 @_offers.register

@@ -20,6 +20,7 @@ from hwc.hw.units.matvec_stimulus import aimed
 from hwc.hw.units.sparse_cost import sparse_levels, sparse_resources
 from hwc.hw.units.sparse_examples import sparse_examples
 from hwc.hw.units.sparse_fold import SparseFold
+from hwc.hw.units.sparse_folds import sparse_folds
 from hwc.hw.units.sparse_path import SparsePath
 from hwc.hw.units.sparse_plan import SparsePlan
 
@@ -102,6 +103,21 @@ class SparseMatVec(Unit):
 
     def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
         return {"x": aimed(self.op, self.x, self.act, rng, batch)}
+
+    @classmethod
+    def candidates(
+        cls,
+        op: ProductOp,
+        x: Type,
+        act: Quantizer | None = None,
+        *,
+        max_levels: int = 6,
+        limit: int = 24,
+        near: int | None = None,
+    ) -> Iterator[Self]:
+        """Sensible ways to build it, slowest first; see :func:`~.sparse_folds.sparse_folds`."""
+        for fold in sparse_folds(op, x, act, max_levels, limit, near):
+            yield cls(op, x, act, fold)
 
     @classmethod
     def examples(cls) -> Iterator[Self]:

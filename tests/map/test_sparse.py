@@ -14,6 +14,7 @@ from hwc.compiler.map.mapping import Goal, map_graph
 from hwc.compiler.verification import layer_boundaries, verify_network
 from hwc.hw.unit import Unit
 from hwc.hw.units.matvec import MatVec
+from hwc.hw.units.sparse import SparseMatVec
 from hwc.hw.units.sparse_nm import NMMatVec
 from hwc.sim.depths import size_queues
 from hwc.sim.verilator import compile
@@ -26,6 +27,11 @@ def pattern(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     full = rng.integers(-127, 128, shape)
     rank = np.argsort(rng.random((full.size // 4, 4)), axis=1)
     return np.where(rank < 2, full.reshape(-1, 4), 0).reshape(shape)
+
+
+def few(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Bytes, a tenth of them other than 0."""
+    return np.where(rng.random(shape) < 0.1, rng.integers(-127, 128, shape), 0)
 
 
 def network(weights: list[np.ndarray], image: Type) -> Graph:
@@ -59,7 +65,7 @@ def prove(graph: Graph, goal: Goal, folder: Path) -> list[type[Unit]]:
     x = {n: rng.integers(t.lo, t.hi + 1, (5, *t.shape)) for n, t in graph.inputs}
     checked = verify_network(simulation, mapped, graph, x, sized.timing, 1)
     assert checked.interval == sized.timing.interval >= mapped.interval
-    products = (MatVec, NMMatVec)
+    products = (MatVec, NMMatVec, SparseMatVec)
     return [type(u) for u in mapped.design.instances.values() if isinstance(u, products)]
 
 
@@ -72,3 +78,12 @@ def test_two_of_four(tmp_path: Path) -> None:
     assert NMMatVec in prove(graph, Goal(max_interval=200), tmp_path)
     dense = [np.where(w == 0, 1, w) for w in weights]
     assert NMMatVec not in prove(network(dense, image), Goal(max_interval=200), tmp_path)
+
+
+@pytest.mark.slow
+def test_a_tenth_of_all_weights(tmp_path: Path) -> None:
+    """A convolution and the fully connected layer behind it."""
+    rng = np.random.default_rng(2)
+    weights = [few(rng, (12, 3, 3, 8)), few(rng, (48, 192)), few(rng, (10, 48))]
+    kinds = prove(network(weights, Type((6, 6, 8), 0, 255)), Goal(max_interval=300), tmp_path)
+    assert kinds.count(SparseMatVec) >= 2
