@@ -46,9 +46,11 @@ def compress_file(
     max_drop: float | None = None,
     resume: Path | None = None,
     threads: int = 1,
+    images: int | None = None,
     progress: bool = True,
 ) -> Compressed:
-    """Compress a file, or a network that is trained first, to one that `hwc build` takes.
+    """Compress a file, or a network that is trained first, to one that `hwc build` takes. With
+    `images` only about so many of each part of the data are used, of every class.
 
     Raises the HwcError of whoever refuses something.
     """
@@ -59,7 +61,7 @@ def compress_file(
         data = load(path).data
     if data is None:
         raise CompressError("--data must name the data set: the model does not say which it knows")
-    dataset = load_data(data)
+    dataset = load_data(data) if images is None else load_data(data).fewer(images)
     if arch is not None:
         network = from_state(arch, path)
     elif is_file:

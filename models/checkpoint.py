@@ -239,9 +239,13 @@ def read_small(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: damaged: {type(error).__name__}: {error}") from None
 
 
-def encode_small(checkpoint: Checkpoint, hashes: Sequence[Hash] = ()) -> small.Written:
+def encode_small(
+    checkpoint: Checkpoint,
+    hashes: Sequence[Hash] = (),
+    known: Mapping[str, small.Packed] | None = None,
+) -> small.Written:
     """The entropy-coded form of a checkpoint, with the samples that it holds. `hashes` are those
-    by which some of its weights may share values."""
+    by which some of its weights may share values, `known` as in `small.encode`."""
     content = small.Content(
         checkpoint.source,
         checkpoint.samples,
@@ -250,11 +254,15 @@ def encode_small(checkpoint: Checkpoint, hashes: Sequence[Hash] = ()) -> small.W
         checkpoint.data,
         checkpoint.name,
     )
-    return small.encode(content, hashes)
+    return small.encode(content, hashes, known)
 
 
 def save_small(
-    checkpoint: Checkpoint, path: str | Path, samples: int = 0, hashes: Sequence[Hash] = ()
+    checkpoint: Checkpoint,
+    path: str | Path,
+    samples: int = 0,
+    hashes: Sequence[Hash] = (),
+    known: Mapping[str, small.Packed] | None = None,
 ) -> small.Written:
     """Write a checkpoint entropy-coded, with its first `samples` samples and labels.
 
@@ -263,7 +271,7 @@ def save_small(
     """
     kept = {name: x[:samples] for name, x in checkpoint.samples.items() if samples}
     labels = checkpoint.labels[:samples] if checkpoint.labels is not None and kept else None
-    written = encode_small(replace(checkpoint, samples=kept, labels=labels), hashes)
+    written = encode_small(replace(checkpoint, samples=kept, labels=labels), hashes, known)
     put(path, written.data)
     return written
 

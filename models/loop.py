@@ -9,6 +9,14 @@ from torch import Tensor, nn
 from hwc.models.quantize.weight import clip_weights
 
 Hook = Callable[[int, int], None]  # (step, steps)
+AT_ONCE, VALUES_AT_ONCE = 500, 1 << 22
+
+
+def at_once(x: np.ndarray | Tensor) -> int:
+    """How many of the images `x` a network is given at once: fewer of large ones, whose activations
+    would fill the memory."""
+    values = max(x[:1].size if isinstance(x, np.ndarray) else x[:1].numel(), 1)
+    return min(AT_ONCE, max(VALUES_AT_ONCE // values, 1))
 
 
 def steps_of(samples: int, epochs: int, batch: int) -> int:
@@ -22,10 +30,10 @@ def right_share(
 ) -> float:
     """Share of raw images `x` whose largest logit is that of `y`, the images given to the model as
     it is in `dtype`; ties go to the lowest class."""
-    right = 0
-    for i in range(0, len(x), 500):
-        logits = model(torch.from_numpy(x[i : i + 500]).to(dtype) * scale)
-        right += int((logits.numpy().argmax(axis=1) == y[i : i + 500]).sum())
+    right, batch = 0, at_once(x)
+    for i in range(0, len(x), batch):
+        logits = model(torch.from_numpy(x[i : i + batch]).to(dtype) * scale)
+        right += int((logits.numpy().argmax(axis=1) == y[i : i + batch]).sum())
     return right / len(x)
 
 

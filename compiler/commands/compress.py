@@ -41,6 +41,10 @@ def compress(
         int, typer.Option(min=0, max=128, help="Test images that the file carries for hwc build.")
     ] = 0,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON, too.")] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Use about so many images of each part of the data only."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads for torch.")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -65,6 +69,7 @@ def compress(
         max_drop=drop,
         resume=resume,
         threads=threads,
+        images=images,
         progress=not as_json and Console().is_terminal,
     )
     written = made.save(output, samples)

@@ -110,15 +110,19 @@ def positive_zeros(source: Source) -> Source:
     return Source(source.inputs, source.nodes, source.outputs, tensors)
 
 
-def encode(content: Content, hashes: Sequence[Hash] = ()) -> Written:
+def encode(
+    content: Content, hashes: Sequence[Hash] = (), known: Mapping[str, Packed] | None = None
+) -> Written:
     """The small file of a checkpoint's content; the same content gives the same bytes. `hashes`
-    are those by which some of its weights may share values."""
+    are those by which some of its weights may share values. `known` are the tensors as an earlier
+    call with the same source and hashes wrote them: coding takes long, and depends on nothing
+    else."""
     source = content.source
-    known, near = grids(source), periods(source)
-    names = in_order(source.tensors, known)
-    packed: dict[str, Packed] = {}
-    for name in names:
-        grid, scale = known.get(name), None
+    on, near = grids(source), periods(source)
+    names = in_order(source.tensors, on)
+    packed: dict[str, Packed] = dict(known or {})
+    for name in names if known is None else ():
+        grid, scale = on.get(name), None
         if grid is not None and grid.scale in packed:
             scale = (names.index(grid.scale), grid.axis, source.tensors[grid.scale])
         packed[name] = pack(source.tensors[name], scale, near.get(name, ()), hashes if grid else ())

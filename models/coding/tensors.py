@@ -52,19 +52,19 @@ def pack(
         raise CodingError(f"a tensor of dtype {value.dtype} cannot be stored")
     shape = b"".join(varint(n) for n in (value.ndim, *value.shape))
     options = [_plain(value)]
-    if value.dtype.kind == "f" and 4 * np.count_nonzero(value) < 3 * value.size:
-        options.append(_sparse(value, periods))
-    dyadic = multiples(value)
-    if dyadic is not None:
-        exponent, whole = dyadic
-        options.append((DYADIC, varint(zigzag(exponent)), integers.encode(whole, periods)))
-    if scale is not None:
-        place, axis, step = scale
-        whole = scaled(value, step, axis)
-        if whole is not None:
-            head = varint(place) + varint(0 if axis is None else axis + 1)
-            # A multiple of the scale is one of 2**e too: the longer codes need not be tried.
-            options = [options[0], (SCALED, head, integers.encode(whole, periods, hashes))]
+    whole = None if scale is None else scaled(value, scale[2], scale[1])
+    if whole is not None and scale is not None:
+        # A multiple of the scale is one of 2**e too: the longer codes need not be tried.
+        place, axis, _ = scale
+        head = varint(place) + varint(0 if axis is None else axis + 1)
+        options.append((SCALED, head, integers.encode(whole, periods, hashes)))
+    else:
+        if value.dtype.kind == "f" and 4 * np.count_nonzero(value) < 3 * value.size:
+            options.append(_sparse(value, periods))
+        if (dyadic := multiples(value)) is not None:
+            exponent, multiple = dyadic
+            head = varint(zigzag(exponent))
+            options.append((DYADIC, head, integers.encode(multiple, periods)))
     kind, head, coded = min(options, key=lambda o: len(o[1]) + len(o[2].data))
     start = bytes([DTYPES.index(dtype) << 2 | kind]) + shape + head
     data = start + varint(len(coded.data)) + coded.data

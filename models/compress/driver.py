@@ -41,17 +41,19 @@ Evaluate = Callable[[nn.Module], float]
 
 @dataclass(frozen=True, eq=False)
 class Compressed:
-    """A compressed network: the module itself, its checkpoint and what was measured."""
+    """A compressed network: the module itself, its checkpoint, what was measured, and the file
+    without samples."""
 
     model: nn.Module
     checkpoint: Checkpoint
     report: Report
+    written: small.Written
     hashes: tuple[Hash, ...] = ()
     """By which weights share values."""
 
     def save(self, path: str | Path, samples: int = 0) -> small.Written:
         """Write the entropy-coded file that `hwc.models.load` and `hwc build` read."""
-        return save_small(self.checkpoint, path, samples, self.hashes)
+        return save_small(self.checkpoint, path, samples, self.hashes, self.written.tensors)
 
     def with_source(self, source: Source, data: Dataset) -> Compressed:
         """The same with another source, as a calibration gives it, measured anew on the test part
@@ -65,9 +67,10 @@ class Compressed:
         samples = dict(zip([name], old.samples.values(), strict=True))
         checkpoint = Checkpoint(source, samples, old.labels, accuracy, old.data, old.name)
         report = self.report
+        written = encode_small(replace(checkpoint, samples={}, labels=None), self.hashes)
         made = report_of(
             source,
-            encode_small(replace(checkpoint, samples={}, labels=None), self.hashes),
+            written,
             report.steps,
             tuple(layer.name for layer in report.layers),
             report.parameters,
@@ -76,7 +79,8 @@ class Compressed:
             accuracy,
             report.seconds,
         )
-        return Compressed(self.model, checkpoint, replace(made, tries=report.tries), self.hashes)
+        report = replace(made, tries=report.tries)
+        return Compressed(self.model, checkpoint, report, written, self.hashes)
 
 
 def compress(
@@ -149,9 +153,10 @@ class Run:
             model = with_activations(model, recipe.activations)
             settle(model, data)
         keeper = keeping.Keeper(self.folder, recipe, data, model)
-        steps = []
+        steps: list[StepReport] = []
         for number, step in enumerate(recipe.steps, 1):
-            steps.append(self._step(model, teacher, step, number, recipe, data, keeper))
+            before = steps[-1].after if steps else self.measure(model, data)
+            steps.append(self._step(model, teacher, step, number, recipe, data, keeper, before))
         if recipe.biases is not None:
             round_biases(model, recipe.biases.bits)
         return self._finish(model, teacher, recipe, data, tuple(steps), started)
@@ -165,12 +170,13 @@ class Run:
         recipe: Recipe,
         data: Dataset,
         keeper: keeping.Keeper,
+        before: float,
     ) -> StepReport:
-        """One step, or what was kept of it."""
+        """One step, or what was kept of it; `before` is the accuracy so far."""
         started = time.perf_counter()
         seed = int(np.random.SeedSequence([recipe.seed, number]).generate_state(1)[0])
         layers = treated(step, number, model)
-        before, untuned = self.measure(model, data), []
+        untuned: list[float] = []
         trainer = Trainer(
             model, teacher, data, recipe.train, seed, self.bar, f"{number} {step.name}",
             lambda: untuned.append(self.measure(model, data)),
@@ -225,7 +231,8 @@ class Run:
         started: float,
     ) -> Compressed:
         """Snap, capture, read the test part, report."""
-        validation = {"float": self.measure(teacher, data), "compressed": self.measure(model, data)}
+        known = steps[-1].after if steps and recipe.biases is None else self.measure(model, data)
+        validation = {"float": self.measure(teacher, data), "compressed": known}
         snapped = snap(model)
         example = torch.from_numpy(self.data.x_test[:1]).float() * self.data.scale
         source = capture(snapped, example, InputMap(self.data.scale, 0, self.data.hi))
@@ -245,7 +252,7 @@ class Run:
         report = report_of(
             checkpoint.source, written, steps, names, parameters, weights, validation, test, seconds
         )
-        return Compressed(snapped, checkpoint, report, hashes)
+        return Compressed(snapped, checkpoint, report, written, hashes)
 
 
 def hashes_of(model: nn.Module) -> tuple[Hash, ...]:

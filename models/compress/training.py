@@ -14,7 +14,7 @@ from hwc.models.compress.method import Loss, Make, Penalty
 from hwc.models.compress.recipe import Training
 from hwc.models.copying import copy_of
 from hwc.models.data import Dataset
-from hwc.models.loop import Hook, descend, right_share, steps_of
+from hwc.models.loop import Hook, at_once, descend, right_share, steps_of
 
 
 @dataclass
@@ -30,6 +30,7 @@ class Trainer:
     what: str = "fine-tuning"
     before: Callable[[], None] | None = None
     calls: int = field(default=0, init=False)
+    begun: bool = field(default=False, init=False)
 
     def __call__(
         self,
@@ -42,11 +43,12 @@ class Trainer:
         before_step: Hook | None = None,
         after_step: Hook | None = None,
     ) -> None:
-        if self.before is not None and self.calls == 0:
-            self.before()
         self.calls += 1
         if epochs < 1:
             return
+        if self.before is not None and not self.begun:
+            self.before()
+        self.begun = True
         rng = np.random.default_rng([self.seed, self.calls])
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         made = (optimizer or adam)(parameters, lr)
@@ -117,7 +119,7 @@ def entering(model: nn.Module, name: str, images: Tensor) -> Tensor:
     handle = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
     try:
         model.eval()
-        for part in images.split(250):
+        for part in images.split(min(at_once(images), 250)):
             model(part)
     finally:
         handle.remove()

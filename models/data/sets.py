@@ -7,7 +7,7 @@
 import gzip
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +65,18 @@ class Dataset:
         """The first images of the training part, as real values."""
         return torch.from_numpy(self.x_train[:count]).float() * self.scale
 
+    def fewer(self, count: int) -> "Dataset":
+        """The same with about `count` images in each part: of every class the same share, spread
+        evenly over those there are, and at least one. Parts with less stay as they are."""
+        if count < 1:
+            raise DataError(f"{self.name}: at least one image is needed, got {count}")
+        train, test = evenly(self.y_train, count), evenly(self.y_test, count)
+        return replace(
+            self,
+            x_train=self.x_train[train], y_train=self.y_train[train],
+            x_test=self.x_test[test], y_test=self.y_test[test],
+        )  # fmt: skip
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
@@ -74,6 +86,18 @@ class Dataset:
     @property
     def classes(self) -> int:
         return int(max(self.y_train.max(), self.y_test.max())) + 1
+
+
+def evenly(labels: Labels, count: int) -> np.ndarray:
+    """Places of about `count` labels, of every class the same share and at least one."""
+    if count >= len(labels):
+        return np.arange(len(labels))
+    places = []
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        some = max(round(count * len(of_class) / len(labels)), 1)
+        places.append(of_class[np.arange(some) * len(of_class) // some])
+    return np.sort(np.concatenate(places))
 
 
 def stratified(x: Images, y: Labels, test: int) -> tuple[Images, Images, Labels, Labels]:

@@ -209,3 +209,18 @@ def test_noise():
     for wrong in ("noise:", "noise:3x5", "noise:axbxc", "noise:0x5x5", "noise:3x5000x5000"):
         with pytest.raises(DataError, match="noise: "):
             load_data(wrong)
+
+
+def test_fewer_images_keep_the_share_of_every_class():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), (60, 30, 1))
+    x = rng.integers(0, 256, (91, 1, 2, 2), dtype=np.uint8)
+    whole = Dataset("made", x, labels, x[::-1].copy(), labels[::-1].copy())
+    less = whole.fewer(30)
+    assert np.bincount(less.y_train).tolist() == np.bincount(less.y_test).tolist() == [20, 10, 1]
+    assert less.classes == 3
+    taken = [int(np.flatnonzero((x == image).all((1, 2, 3)))[0]) for image in less.x_train]
+    assert taken == [*range(0, 60, 3), *range(60, 90, 3), 90]
+    assert whole.fewer(1000).x_train.shape == x.shape
+    with pytest.raises(DataError, match="at least one image"):
+        whole.fewer(0)
