@@ -132,8 +132,6 @@ def _deep(rng: np.random.Generator) -> Iterator[MatVec]:
     yield MatVec(op, x, eight, Fold(lanes=6, outs=2, style="lut", act_style="dsp"))
     x, few = U4.with_shape((20,)), MatMul(Dense(rng.integers(-8, 8, (6, 20))))
     yield MatVec(few, x, None, Fold(lanes=20, outs=2, memory="bram"))
-    pruned = MatMul(Dense(np.where(rng.random((24, 40)) < 0.9, 0, rng.integers(-8, 8, (24, 40)))))
-    yield MatVec(pruned, U4.with_shape((40,)), None, Fold(lanes=20, outs=3, memory="bram"))
     small = U4.with_shape((6, 6, 10))
     op = MatMul(bell(rng, (12, 10), 3))
     yield MatVec(op, small, thresholds(rng, op, small, 3), Fold(pixels=3, lanes=5, outs=3))

@@ -104,9 +104,10 @@ def test_tables(width: int, depth: int, form: RomForm) -> None:
     assert found.bram18 == rom.resources().bram18
 
 
-def product(n: int, c: int, **fold: object) -> MatVec:
-    """Of 4-bit weights and inputs."""
-    weights = Dense(np.random.default_rng(0).integers(-8, 8, (n, c)))
+def product(n: int, c: int, zeros: float = 0.0, **fold: object) -> MatVec:
+    """Of 4-bit weights and inputs; a share of the weights is 0."""
+    rng = np.random.default_rng(0)
+    weights = Dense(np.where(rng.random((n, c)) < zeros, 0, rng.integers(-8, 8, (n, c))))
     return MatVec(MatMul(weights), Type((c,), 0, 15), None, MatVecFold(**fold))  # pyright: ignore
 
 
@@ -116,12 +117,22 @@ def product(n: int, c: int, **fold: object) -> MatVec:
         (product(6, 20, lanes=20, outs=2), set()),
         (product(6, 20, lanes=4, outs=2), {"lutram"}),
         (product(6, 20, lanes=20, outs=2, memory="bram"), {"bram"}),
+        (product(24, 40, 0.9, lanes=20, outs=3, memory="bram"), {"bram"}),
         (product(4, 600, lanes=2, outs=2, memory="bram"), {"bram"}),
         (product(40, 12, lanes=4, outs=1, order="input"), {"lutram"}),
         (product(300, 4, lanes=2, outs=1, order="input", memory="bram"), {"bram"}),
         (product(4, 6, lanes=6, outs=4, memory="wired"), set()),
     ],
-    ids=["weights", "replay", "weights-bram", "replay-bram", "partial", "partial-bram", "wired"],
+    ids=[
+        "weights",
+        "replay",
+        "weights-bram",
+        "pruned-bram",
+        "replay-bram",
+        "partial",
+        "partial-bram",
+        "wired",
+    ],
 )
 def test_memories_of_products(unit: MatVec, want: set[str]) -> None:
     found = mapped(unit)
