@@ -97,6 +97,7 @@ class GlobalPool(Unit):
         each = reducer.resources() + Resources(reducer.step_luts(memory=chunks > 1), 0, 0, 0)
         width = self.lanes * reducer.y.width
         total = control_resources(self.schedule()) + pipe_resources(1, self.arrives) * 2
+        total += Resources(3, 0, 0, 0)  # when to start anew, and when to keep
         if self.arrives > reducer.latency:
             total += Resources(0, self.inputs()["x"].width, 0, 0)
         if chunks == 1:

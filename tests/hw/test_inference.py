@@ -117,7 +117,7 @@ def product(n: int, c: int, zeros: float = 0.0, **fold: object) -> MatVec:
         (product(6, 20, lanes=20, outs=2), set()),
         (product(6, 20, lanes=4, outs=2), {"lutram"}),
         (product(6, 20, lanes=20, outs=2, memory="bram"), {"bram"}),
-        (product(24, 40, 0.9, lanes=20, outs=3, memory="bram"), {"bram"}),
+        (product(24, 40, 0.9, lanes=20, outs=3, memory="bram"), {"bram", "lutram"}),
         (product(4, 600, lanes=2, outs=2, memory="bram"), {"bram"}),
         (product(40, 12, lanes=4, outs=1, order="input"), {"lutram"}),
         (product(300, 4, lanes=2, outs=1, order="input", memory="bram"), {"bram"}),
