@@ -19,6 +19,7 @@ from hwc.compiler.source import (
     Function,
     GlobalAvgPool,
     MaxPool,
+    Multiply,
     Pad,
     Quant,
     Reshape,
@@ -47,7 +48,7 @@ def takes_codes(source: Source, node: SourceNode) -> bool:
     if isinstance(node.op, Softmax):
         return _wanted(source, node.name)
     return is_linear(node.op) or isinstance(
-        node.op, (Add, Concat, AvgPool, GlobalAvgPool, Function)
+        node.op, (Add, Concat, AvgPool, GlobalAvgPool, Function, Multiply)
     )
 
 

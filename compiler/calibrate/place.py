@@ -25,6 +25,7 @@ from hwc.compiler.source import (
     Function,
     GlobalAvgPool,
     HardTanh,
+    Multiply,
     PRelu,
     Relu,
     Softmax,
@@ -171,7 +172,7 @@ class _Placer:
             return
         node = self.nodes[value]
         op = node.op
-        if isinstance(op, Function) or (isinstance(op, Softmax) and self._takes(node)):
+        if isinstance(op, (Function, Multiply)) or (isinstance(op, Softmax) and self._takes(node)):
             return
         if is_linear(op):
             yield _Origin(value, True, plain, count)

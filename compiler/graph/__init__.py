@@ -32,7 +32,7 @@ from hwc.compiler.graph.structured import (
     recognize_values,
 )
 from hwc.compiler.graph.table import Table
-from hwc.compiler.graph.two_inputs import Ratio
+from hwc.compiler.graph.two_inputs import Multiply, Ratio
 from hwc.compiler.graph.two_slope import Quantizer, TwoSlope
 from hwc.compiler.graph.types import Type
 from hwc.compiler.graph.weights import Binary, Dense, Ternary, Weights
@@ -59,6 +59,7 @@ __all__ = [
     "MatMul",
     "MaxPool2d",
     "MultiThreshold",
+    "Multiply",
     "NMSparse",
     "Node",
     "Op",

@@ -1,4 +1,4 @@
-"""Operations of two tensors that are no sums: shares of a total."""
+"""Operations of two tensors that are no sums: products, and shares of a total."""
 
 from __future__ import annotations
 
@@ -8,10 +8,26 @@ import numpy as np
 
 from hwc.compiler.graph.frozen import IntNd
 from hwc.compiler.graph.op import Op
-from hwc.compiler.graph.types import Type
+from hwc.compiler.graph.types import INT64_MAX, INT64_MIN, Type
 
 MOST_BITS = 62
 """Widest dividend, shifted by the bits of the quotient and one more."""
+
+
+@dataclass(frozen=True)
+class Multiply(Op):
+    """y = a * b, element by element, of inputs of one shape; bipolar if both are."""
+
+    def infer(self, *types: Type) -> Type:
+        a, b = _two(self, types)
+        ends = [x * y for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
+        lo, hi = min(ends), max(ends)
+        if not INT64_MIN <= lo <= hi <= INT64_MAX:
+            raise self.error(f"products must fit in int64, got [{lo}, {hi}]; use narrower inputs")
+        return Type(a.shape, lo, hi, a.bipolar and b.bipolar)
+
+    def reference(self, *arrays: IntNd) -> IntNd:
+        return arrays[0] * arrays[1]
 
 
 @dataclass(frozen=True)
@@ -28,11 +44,7 @@ class Ratio(Op):
         self._set(bits=self.to_int("bits", self.bits, 0))
 
     def infer(self, *types: Type) -> Type:
-        if len(types) != 2:
-            raise self.error(f"takes 2 inputs, dividend and divisor, got {len(types)}")
-        a, b = types
-        if a.shape != b.shape:
-            raise self.error(f"both inputs must have one shape, got {a.shape} and {b.shape}")
+        a, b = _two(self, types)
         if min(a.lo, b.lo) < 0:
             raise self.error(f"inputs must be >= 0, got intervals from {a.lo} and {b.lo}")
         if max(a.width, b.width) + self.bits + 1 > MOST_BITS:
@@ -46,3 +58,12 @@ class Ratio(Op):
         a, b = arrays
         y = ((a << self.bits + 1) // np.maximum(b, 1) + 1) >> 1
         return np.where(a >= b, 1 << self.bits, y)
+
+
+def _two(op: Op, types: tuple[Type, ...]) -> tuple[Type, Type]:
+    if len(types) != 2:
+        raise op.error(f"takes 2 inputs, got {len(types)}")
+    a, b = types
+    if a.shape != b.shape:
+        raise op.error(f"both inputs must have one shape, got {a.shape} and {b.shape}")
+    return a, b

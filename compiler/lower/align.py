@@ -64,12 +64,15 @@ def _clip_message(value: Value, why: str) -> str:
     )
 
 
-def zero_at_0(build: Builder, value: Value) -> Value:
-    """The value with offset 0, shifted as integers. Raises LowerError if real 0 has no code."""
+def zero_at_0(build: Builder, value: Value, rule: str = "") -> Value:
+    """The value with offset 0, shifted as integers. LowerError if real 0 has no code, with the
+    `rule` that needs one (padding if none is given)."""
     if all(b == 0 for b in value.offset):
         return value
     code = value.zero_code()
     if code is None or code.denominator != 1:
+        if rule:
+            raise LowerError(f"{rule}, which {value} does not have; put a Quant directly before it")
         raise LowerError(zero_message(value, code))
     lo, hi = value.type.lo - int(code), value.type.hi - int(code)
     op = Requant([1], [-int(code)], 0, lo, hi, "floor")

@@ -18,7 +18,7 @@ from hwc.compiler.lower.builder import Builder
 from hwc.compiler.lower.constants import numbers
 from hwc.compiler.lower.exact import Vector, collapse, vector
 from hwc.compiler.lower.geometry import channels_last
-from hwc.compiler.lower.merges import lower_add, lower_concat, lower_select
+from hwc.compiler.lower.merges import lower_add, lower_concat, lower_multiply, lower_select
 from hwc.compiler.lower.moves import lower_move, lower_pad
 from hwc.compiler.lower.multiply import THRESHOLD_BITS
 from hwc.compiler.lower.pools import lower_average, lower_global_average, lower_max
@@ -133,6 +133,8 @@ class _Lowering:
                 return lower_conv(source, self.build, node, x)
             case spatial.Add():
                 return lower_add(self.build, node, xs)
+            case spatial.Multiply():
+                return lower_multiply(self.build, node, xs)
             case spatial.Concat():
                 return lower_concat(self.build, node, xs)
             case _:

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from hwc.compiler.graph import Add, ArgMax, Concat, Requant, TopK
-from hwc.compiler.lower.align import clip_codes, small_ratios
+from hwc.compiler.graph import Add, ArgMax, Concat, Multiply, Requant, TopK
+from hwc.compiler.lower.align import clip_codes, small_ratios, zero_at_0
 from hwc.compiler.lower.builder import Builder
 from hwc.compiler.lower.exact import Vector, collapse, show, spread
 from hwc.compiler.lower.moves import in_torch_order
@@ -16,7 +16,7 @@ from hwc.compiler.lower.value import INFINITY, LowerError, Second, Value
 from hwc.compiler.source import SourceNode
 from hwc.compiler.source import TopK as SourceTopK
 
-__all__ = ["lower_add", "lower_concat", "lower_select"]
+__all__ = ["lower_add", "lower_concat", "lower_multiply", "lower_select"]
 
 LARGEST_FACTOR = 1 << 40
 """Largest integer that an operand of a sum is multiplied by; `sums` makes it smaller."""
@@ -47,6 +47,18 @@ def lower_add(build: Builder, node: SourceNode, xs: list[Value]) -> Value:
     offset = sum((x.offset for x in xs[1:]), start=xs[0].offset)
     value = Value.of(name, build.type(name), base.slope * unit, offset, node.name)
     return replace(value, order=xs[0].order, weighted=any(x.weighted for x in xs))
+
+
+def lower_multiply(build: Builder, node: SourceNode, xs: list[Value]) -> Value:
+    """A product of codes whose zero is real 0; the scales multiply."""
+    a, b = (zero_at_0(build, clip_codes(build, x), _OFF_ZERO) for x in _same_order(build, xs))
+    name = build.emit(node.name, Multiply(), a.node, b.node)
+    slope = spread(a.slope, a.channels) * spread(b.slope, b.channels)
+    value = Value.of(name, build.type(name), slope, origin=node.name)
+    return replace(value, order=a.order, weighted=a.weighted or b.weighted)
+
+
+_OFF_ZERO = "a product of codes needs real 0 at an integer code, the same in all channels"
 
 
 def lower_concat(build: Builder, node: SourceNode, xs: list[Value]) -> Value:

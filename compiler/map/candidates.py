@@ -15,6 +15,7 @@ from hwc.compiler.graph import (
     GlobalSumPool,
     GroupedMatMul,
     MatMul,
+    Multiply,
     MultiThreshold,
     Op,
     Quantizer,
@@ -41,6 +42,7 @@ from hwc.hw.units.select import SelectUnit
 from hwc.hw.units.sparse import SparseMatVec
 from hwc.hw.units.sparse_nm import NMMatVec
 from hwc.hw.units.table import TableUnit
+from hwc.hw.units.times import TimesUnit
 from hwc.hw.units.window import LineBuffer
 
 __all__ = ["MappingError", "candidates", "interval", "tiles_in"]
@@ -161,6 +163,13 @@ def _(op: Add, stage: Stage, wish: _Wish) -> Iterator[Unit]:
     types = tuple(s.type for s in stage.sources)
     for tile in _pointwise(types[0].shape, wish.tiles):
         yield AddUnit(op, types, tile)
+
+
+@_offers.register
+def _(op: Multiply, stage: Stage, wish: _Wish) -> Iterator[Unit]:
+    first, second = (s.type for s in stage.sources)
+    for tile in _pointwise(first.shape, wish.tiles):
+        yield TimesUnit(op, (first, second), tile)
 
 
 @_offers.register

@@ -158,7 +158,7 @@ CONTROL = "control flow is not supported; export a model without branches and lo
 LOGITS = "leave it out: argmax and top-k are the same without"
 
 HINTS: Mapping[str, str] = {
-    "Attention": "products of two activations are not supported",
+    "Attention": "matrix products of two activations are not supported",
     "DynamicQuantizeLinear": DYNAMIC,
     "Einsum": "use MatMul or Gemm with a constant factor",
     "FloatQuant": "minifloat codes are not integers on one grid; quantize to integers with Quant",

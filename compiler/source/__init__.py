@@ -26,6 +26,7 @@ from hwc.compiler.source.spatial import (
     Flatten,
     GlobalAvgPool,
     MaxPool,
+    Multiply,
     Reshape,
     TopK,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Input",
     "Linear",
     "MaxPool",
+    "Multiply",
     "PRelu",
     "Pad",
     "Quant",

@@ -22,6 +22,8 @@ def rearrange(node: SourceNode, args: list[Array]) -> Array:
     match op:
         case spatial.Add():
             return sum(args[1:], start=x)
+        case spatial.Multiply():
+            return x * args[1]
         case spatial.Concat():
             return np.concatenate(args, axis=1)
         case spatial.GlobalAvgPool():

@@ -35,6 +35,7 @@ _OPS: tuple[type[SourceOp], ...] = (
     ops.HardTanh,
     ops.Linear,
     spatial.MaxPool,
+    spatial.Multiply,
     nonlinear.PRelu,
     moving.Pad,
     ops.Quant,

@@ -21,6 +21,7 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool",
     "MaxPool",
+    "Multiply",
     "Reshape",
     "TopK",
 ]
@@ -182,6 +183,17 @@ class Add(SourceOp):
     """Sum of two or more activations of one shape."""
 
     activations: ClassVar[int | None] = None
+
+    def infer(self, *shapes: Shape) -> Shape:
+        self.check(len(set(shapes)) == 1, f"takes equal shapes, not {', '.join(map(str, shapes))}")
+        return shapes[0]
+
+
+@dataclass(frozen=True)
+class Multiply(SourceOp):
+    """Product of two activations of one shape, element by element."""
+
+    activations: ClassVar[int | None] = 2
 
     def infer(self, *shapes: Shape) -> Shape:
         self.check(len(set(shapes)) == 1, f"takes equal shapes, not {', '.join(map(str, shapes))}")

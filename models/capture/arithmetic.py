@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from torch.fx import Node
 
-from hwc.compiler.source import Add, Affine, Function, HardTanh, Relu, SourceOp
+from hwc.compiler.source import Add, Affine, Function, HardTanh, Multiply, Relu, SourceOp, Upsample
 from hwc.models.capture.constants import number, vector
 from hwc.models.capture.walk import Capture, Constant, Value
 
@@ -77,9 +77,20 @@ def multiply(c: Capture, node: Node) -> Value:
             made = next((n for n in c.nodes if n.name == gate.name), None)
             if made is not None and made.args == (one.name,) and made.op in GATES:
                 return c.emit(node, Function(GATES[made.op]), one)
-        c.fail(node, "the product of two activations is not supported; one factor must be constant")
+        return c.emit(node, Multiply(), stretched(c, node, x), stretched(c, node, y))
     x, y = (x, y) if isinstance(x, Value) else (y, x)
     return affine(c, node, x, y, 0.0)
+
+
+def stretched(c: Capture, node: Node, x: Value) -> Value:
+    """x repeated along positions in which it has size 1 and the result has more."""
+    have, want = c.shapes[x.name], c.shape(node)
+    if have == want or len(have) != len(want) or have[0] != want[0]:
+        return x
+    if any(h not in (1, w) for h, w in zip(have, want, strict=True)):
+        return x
+    factors = tuple(w // h for h, w in zip(have[1:], want[1:], strict=True))
+    return c.emit(node, Upsample(factors), x)
 
 
 def divide(c: Capture, node: Node) -> Value:

@@ -111,5 +111,5 @@ HINTS = {
     "pixel_shuffle": "use a transposed convolution",
     "conv3d": "use one- or two-dimensional convolutions",
     "lstm": "unroll it, or use one-dimensional convolutions",
-    "scaled_dot_product_attention": "no unit multiplies two activations",
+    "scaled_dot_product_attention": "no unit multiplies matrices of activations",
 }

@@ -17,6 +17,7 @@ from hwc.compiler.source import (
     GlobalAvgPool,
     HardTanh,
     MaxPool,
+    Multiply,
     Pad,
     Reshape,
     Slice,
@@ -58,6 +59,8 @@ def call_of(op: SourceOp) -> Call | None:
             return partial(torch.softmax, dim=1)
         case Add():
             return lambda *x: functools.reduce(torch.add, x[1:], x[0])
+        case Multiply():
+            return torch.mul
         case MaxPool() if op.padding[::2] == op.padding[1::2]:
             most = F.max_pool2d if len(op.kernel) == 2 else F.max_pool1d
             return lambda x: most(x, op.kernel, op.stride, op.padding[::2], op.dilation)

@@ -24,6 +24,7 @@ from hwc.compiler.source import (
     HardTanh,
     Linear,
     MaxPool,
+    Multiply,
     Quant,
     Relu,
     Softmax,
@@ -155,6 +156,18 @@ def test_a_softmax_inside_has_quantizers_on_both_sides(net: Any, check: Check) -
     assert isinstance(calibrated.source.node(inside).op, Quant)
     assert outside == x
     assert sum(isinstance(n.op, Ratio) for n in lowered.graph.nodes) == 1
+    assert calibrated.losses[-1].sqnr_db > 30
+
+
+def test_both_factors_of_a_product_are_quantized(net: Any, check: Check) -> None:
+    """Each with a scale of its own; and what is made of the product."""
+    x = net.linear(net.input(6), 5)
+    y = net.op(Multiply(), x, net.op(Function("sigmoid"), net.linear(x, 5)))
+    calibrated, _ = check(net, W8A8, net.linear(y, 3))
+    factors = [calibrated.source.node(name) for name in calibrated.source.node(y).args]
+    assert all(isinstance(node.op, Quant) for node in factors)
+    assert len({node.args[1] for node in factors}) == 2
+    assert y in quantizers(calibrated.source)
     assert calibrated.losses[-1].sqnr_db > 30
 
 

@@ -1,4 +1,4 @@
-"""Shares of a total."""
+"""Products, and shares of a total."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hwc.compiler.graph import GraphError, Ratio, Type
+from hwc.compiler.graph import GraphError, Multiply, Ratio, Type
 
 
 @pytest.mark.parametrize("bits", [0, 1, 5, 10])
@@ -37,7 +37,7 @@ def test_wide_inputs_do_not_overflow() -> None:
 @pytest.mark.parametrize(
     ("types", "message"),
     [
-        ((Type((2,), 0, 3),), "takes 2 inputs, dividend and divisor, got 1"),
+        ((Type((2,), 0, 3),), "takes 2 inputs, got 1"),
         ((Type((2,), 0, 3), Type((3,), 0, 3)), "one shape, got .*2.* and .*3"),
         ((Type((2,), -1, 3), Type((2,), 0, 3)), ">= 0, got intervals from -1 and 0"),
         (
@@ -54,3 +54,24 @@ def test_refused(types: tuple[Type, ...], message: str) -> None:
 def test_bits_are_not_negative() -> None:
     with pytest.raises(GraphError, match="bits must be >= 0"):
         Ratio(-1)
+
+
+def test_products_and_their_intervals() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        (a, b), (c, d) = (sorted(rng.integers(-9, 10, 2).tolist()) for _ in range(2))
+        x, y = (m.reshape(1, -1) for m in np.meshgrid(np.arange(a, b + 1), np.arange(c, d + 1)))
+        made = Multiply().reference(x, y)
+        kind = Multiply().infer(Type(x.shape[1:], a, b), Type(y.shape[1:], c, d))
+        assert (made == x * y).all()
+        assert (kind.lo, kind.hi) == (made.min(), made.max())
+
+
+def test_signs_of_signs() -> None:
+    pm, s4 = Type((2,), -1, 1, bipolar=True), Type((2,), -8, 7)
+    assert Multiply().infer(pm, pm) == pm
+    assert Multiply().infer(pm, s4) == Type((2,), -8, 8)
+    with pytest.raises(GraphError, match="products must fit in int64"):
+        Multiply().infer(Type((2,), 0, 2**40), Type((2,), 0, 2**40))
+    with pytest.raises(GraphError, match="both inputs must have one shape"):
+        Multiply().infer(pm, Type((3,), 0, 1))

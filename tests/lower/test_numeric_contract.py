@@ -29,6 +29,7 @@ from hwc.compiler.source import (
     GlobalAvgPool,
     Linear,
     MaxPool,
+    Multiply,
     Quant,
     Softmax,
     TopK,
@@ -203,6 +204,14 @@ def test_a_bias_off_the_grid_moves_thresholds_not_sums(net: Any) -> None:
     raw = np.arange(-8, 8)
     exact = [round((Fraction(int(v), 4) + Fraction(0.3)) * 2) for v in raw]
     assert (integers(net, y, raw[:, None]).ravel() * 2).tolist() == exact
+
+
+def test_a_product_is_exact_before_it_is_rounded_once(net: Any) -> None:
+    """1.5 * -0.5 in quarters; and 0.75 * 0.5, a tie between one and two of them."""
+    x, z = (net.quant(net.input(1, scale=0.25, lo=-8, hi=7), 0, 15, s, 5) for s in (0.75, 0.5))
+    y = net.quant(net.op(Multiply(), x, z), -64, 63, 0.25)
+    raw = np.array([[6], [3]]), np.array([[-2], [2]])
+    assert integers(net, y, *raw).ravel().tolist() == [-0.75, 0.5]
 
 
 def test_constants_count_as_the_floats_they_are(net: Any) -> None:

@@ -253,7 +253,8 @@ def test_the_module_is_left_alone():
     [
         (nn.Sequential(nn.Linear(4, 4), nn.LogSoftmax(1)), (4,), "'1': aten.log_softmax.*leave it"),
         (nn.Sequential(nn.Sequential(Apply(torch.cos))), (4,), r"'0\.0': aten.cos: .* supported"),
-        (Apply(lambda x: x * x), (4,), "network's forward: aten.mul.Tensor: the product of two"),
+        (Apply(lambda x: x / x), (4,), "network's forward: aten.div.Tensor: the quotient of two"),
+        (Apply(lambda x: x * x[:, :1]), (4, 3), "takes equal shapes"),
         (Apply(lambda x: x.sum(0, keepdim=True) + x), (4,), "is not supported"),
         (nn.AdaptiveAvgPool2d(4), (2, 6, 6), r"output \(4, 4\) must divide the input \(6, 6\)"),
         (nn.BatchNorm1d(3, track_running_stats=False), (3,), "no running statistics"),

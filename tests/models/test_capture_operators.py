@@ -48,6 +48,11 @@ CURVES = {
         Apply(lambda x: torch.sign(F.relu(x)) - torch.sign(x)),
         ["Relu", "Quant", "Quant", "Affine", "Add"],
     ),
+    "gate": (Apply(lambda x: x * torch.tanh(x)), ["Function", "Multiply"]),
+    "gate for each channel": (
+        Apply(lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True))),
+        ["GlobalAvgPool", "Reshape", "Function", "Upsample", "Multiply"],
+    ),
     "maximum": (Apply(lambda x: torch.maximum(x, torch.tensor(-0.3))), ["HardTanh"]),
     "minimum": (Apply(lambda x: torch.minimum(torch.tensor([0.4]), x)), ["HardTanh"]),
 }
@@ -137,7 +142,6 @@ REFUSED = {
     "cut batch": (Apply(lambda x: x[:1]), "cuts the batch"),
     "axis": (nn.Softmax(-1), "only the channels, dim=1"),
     "threshold": (nn.Softplus(1, 2), "threshold=2.* at least 20"),
-    "gate": (Apply(lambda x: x * torch.tanh(x)), "product of two activations"),
     "limits": (Apply(lambda x: torch.maximum(x, -x)), "with one constant"),
     "matrix": (Apply(lambda x: x @ torch.ones(3, 5, 2)[0]), r"takes a flat \(K,\)"),
     "norm": (nn.GroupNorm(2, 4), "use batch-norm"),

@@ -157,7 +157,12 @@ def test_gated_curves(x: np.ndarray, name: str) -> None:
     assert sum(type(n.op).__name__ == "Function" for n in read.source.nodes) == 1
 
 
-def test_other_products_are_refused() -> None:
-    model = model_of([node("Exp", "x", "a"), node("Mul", "x a")], {"x": SHAPE}, ["y"])
-    with pytest.raises(OnnxError, match="Mul node 'y': the product of two activations"):
-        read_onnx(model)
+def test_other_products(x: np.ndarray) -> None:
+    """Of two activations, in other layouts, and a gate for each channel that broadcasts."""
+    assert run(x, node("Tanh", "x", "a"), node("Mul", "x a")) == ["Function", "Multiply"]
+    assert run(x, node("Mul", "x x")) == ["Multiply"]
+    made = run(x, node("GlobalAveragePool", "x", "a"), node("Mul", "a x"))
+    assert made == ["GlobalAvgPool", "Reshape", "Upsample", "Multiply"]
+    square = x[:, :, :, :4]
+    turned = node("Transpose", "x", "t", perm=[0, 1, 3, 2])
+    assert run(square, turned, node("Mul", "x t"))[-1] == "Multiply"

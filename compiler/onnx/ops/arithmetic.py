@@ -11,7 +11,7 @@ from hwc.compiler.onnx.node import Node
 from hwc.compiler.onnx.ops.products_of_curves import product
 from hwc.compiler.onnx.values import Constant, Value
 from hwc.compiler.onnx.walk import Walk
-from hwc.compiler.source import Add, Function, HardTanh, Relu, Upsample
+from hwc.compiler.source import Add, Function, HardTanh, Multiply, Relu, SourceOp, Upsample
 
 __all__ = [
     "add", "bounded", "clip", "divide", "extreme", "mean", "multiply", "negate", "plus", "real",
@@ -55,19 +55,23 @@ def subtract(walk: Walk, node: Node) -> Value:
 
 def plus(walk: Walk, node: Node, a: Value, b: Value) -> Value:
     """a + b; positions of size 1 may broadcast."""
+    return _joined(walk, node, a, b, Add())
+
+
+def _joined(walk: Walk, node: Node, a: Value, b: Value, op: SourceOp) -> Value:
     rank = max(a.rank, b.rank)
     a, b = (replace(v, axes=(None,) * (rank - v.rank) + v.axes) for v in (a, b))
     if walk.shape(a) != walk.shape(b):
         a, b = _spread(walk, node, a, b), _spread(walk, node, b, a)
     if a.axes != b.axes or walk.shapes[a.name] != walk.shapes[b.name]:
         if (0 in a.axes) != (0 in b.axes) and walk.batch.size != 1:
-            walk.mixes("one summand has no batch axis")
+            walk.mixes("one operand has no batch axis")
         inner = [x for x in range(rank) if a.axes[x] != 0 and b.axes[x] != 0]
         kept = [x for x in inner if a.axes[x]]
         order = sorted(kept, key=lambda x: a.axes[x] or 0)
         order += [x for x in inner if x not in order and walk.shape(a)[x] > 1]
         a, b = walk.arranged(a, order), walk.arranged(b, order)
-    return replace(a, name=walk.emit(Add(), a.name, b.name), coding=None)
+    return replace(a, name=walk.emit(op, a.name, b.name), coding=None)
 
 
 def _spread(walk: Walk, node: Node, x: Value, to: Value) -> Value:
@@ -77,7 +81,7 @@ def _spread(walk: Walk, node: Node, x: Value, to: Value) -> Value:
     if not short:
         return x
     if any(walk.is_batch(to, a) for a in short):
-        walk.mixes("a summand is the same for all samples")
+        walk.mixes("an operand is the same for all samples")
     inner = [a for a in walk.inner(to) if a not in short]
     order = [*inner[:1], *[a for a in walk.inner(to) if a not in inner[:1]]]
     y = walk.arranged(x, order)
@@ -88,11 +92,14 @@ def _spread(walk: Walk, node: Node, x: Value, to: Value) -> Value:
 
 
 def multiply(walk: Walk, node: Node) -> Value:
-    """One operand is a constant that broadcasts to the other. The product of two activations only
-    as x*sigmoid(x) and its kind (silu, hard swish, mish, gelu)."""
+    """Two operands; one may be a constant that broadcasts to the other. x*sigmoid(x) and its kind
+    (silu, hard swish, mish, gelu) are one table."""
     a, b = node.operand(0), node.operand(1)
     if isinstance(a, Value) and isinstance(b, Value):
-        return product(walk, node, walk.decoded(a), walk.decoded(b))
+        known = product(walk, walk.decoded(a), walk.decoded(b))
+        if known is not None:
+            return known
+        return _joined(walk, node, real(walk, node, 0), real(walk, node, 1), Multiply())
     index, other = (0, 1) if isinstance(a, Value) else (1, 0)
     factor = node.array(other, "the other operand").astype(np.float64)
     return _times(walk, node, index, factor)

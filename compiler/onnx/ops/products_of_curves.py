@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwc.compiler.onnx.node import Node
 from hwc.compiler.onnx.values import Value
 from hwc.compiler.onnx.walk import Walk
 from hwc.compiler.source import Affine, Function, HardTanh, SourceNode, SourceOp
@@ -38,20 +37,14 @@ GATES = (
 )
 
 
-def product(walk: Walk, node: Node, a: Value, b: Value) -> Value:
-    """a * b where one is a known function of the other; refused otherwise."""
+def product(walk: Walk, a: Value, b: Value) -> Value | None:
+    """a * b as a curve where one is a known function of the other."""
     for x, gated in ((a, b), (b, a)):
         for gate in GATES:
             if x.axes == gated.axes and _matches(walk, gate, x.name, gated.name):
                 y = x.renamed(walk.emit(Function(gate.curve), x.name))
                 return walk.affine(y, gate.factor, 0.0)
-    pair = _halved(walk, a, b) or _halved(walk, b, a)
-    if pair is not None:
-        return pair
-    node.fail(
-        "the product of two activations is not supported; one factor must be a constant, "
-        "or the product x*sigmoid(x), hard swish, mish or gelu"
-    )
+    return _halved(walk, a, b) or _halved(walk, b, a)
 
 
 def _halved(walk: Walk, x: Value, gated: Value) -> Value | None:
