@@ -88,6 +88,18 @@ def test_a_network_that_is_trained_first(recipe, tmp_path):
     assert "pass --overwrite" in again.output
 
 
+def test_fewer_images_serve_for_training_and_for_the_accuracy(recipe, tmp_path):
+    out = tmp_path / "small.pt"
+    args = ("lenet-300-100", "--recipe", recipe, "--data", "digits", "-o", out, "--images", 100)
+    result = run(*args, "--json", "--samples", 128)
+    assert result.exit_code == 0, result.output
+    labels = load(out).labels
+    assert labels is not None
+    assert np.bincount(labels).tolist() == [10] * 10
+    for accuracy in json.loads(result.stdout)["accuracy"].values():
+        assert round(100 * accuracy) == pytest.approx(100 * accuracy)
+
+
 def test_a_state_dict_with_its_class(recipe, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"

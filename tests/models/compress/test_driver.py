@@ -180,6 +180,23 @@ def test_eval_fn_takes_the_place_of_accuracy(trained, digits):
     assert made.report.validation == {"float": 0.25, "compressed": 0.25}
 
 
+def test_accuracy_is_measured_once_for_every_state(trained, digits):
+    """The float network and the one that starts, then behind every step, and before its
+    fine-tuning if there is any."""
+    text = '[[step]]\nmethod = "magnitude"\ndensity = 0.9\nepochs = {}\n'
+    for epochs, states in ((0, 3), (1, 4)):
+        seen = iter([0.1, 0.2, 0.3, 0.4, 0.5])
+        recipe = parse("biases = false\n" + text.format(epochs) + '[[step]]\nmethod = "uniform"')
+        report = compress(
+            trained, recipe, digits, lambda _, seen=seen: next(seen), progress=False
+        ).report
+        first, second = report.steps
+        assert (first.before, first.before_tuning) == (0.1, 0.2)
+        assert first.after == second.before == (0.3 if epochs else 0.2)
+        assert second.before_tuning == second.after == report.validation["compressed"]
+        assert report.validation["float"] == [0.1, 0.2, 0.3, 0.4, 0.5][states]
+
+
 def test_max_drop_finds_the_smallest(trained, digits):
     recipe = parse('validation = 0.3\n[[step]]\nmethod = "uniform"')
     made = compress(trained, recipe, digits, max_drop=0.02, progress=False)
