@@ -9,7 +9,7 @@ from torch import Tensor
 from hwc.models.compress.method import Work
 from hwc.models.pruning.mask import latent_of
 
-__all__ = ["curvature", "fisher"]
+__all__ = ["IMAGES", "curvature", "fisher"]
 
 IMAGES, BATCH, PROBES = 1000, 50, 2
 

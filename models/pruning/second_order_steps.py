@@ -1,12 +1,13 @@
 """Second-order pruning of whole networks as steps of a recipe."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from hwc.models.compress.method import Work
-from hwc.models.curvature import curvature
+from hwc.models.curvature import IMAGES, curvature
 from hwc.models.pruning.brain_damage import (
     MOST_WEIGHTS,
     inverse_hessian,
@@ -14,6 +15,7 @@ from hwc.models.pruning.brain_damage import (
     operate_all,
     saliency,
 )
+from hwc.models.pruning.diagonal import Outputs, second_diagonal
 from hwc.models.pruning.magnitude import keep_best_of_all
 from hwc.models.pruning.mask import PruningError, latent_of, mask_of, set_mask
 from hwc.models.pruning.steps import Pruning
@@ -24,10 +26,16 @@ __all__ = ["BrainDamage", "GlobalSurgeon"]
 @dataclass(frozen=True)
 class BrainDamage(Pruning):
     """Optimal Brain Damage: in each round the share `per_round` of the weights that are left goes,
-    those of the least saliency of all layers together, and training goes on for `epochs`."""
+    those of the least saliency of all layers together, and training goes on for `epochs`.
+
+    `by` says how the loss bends: "probes" estimates J^T J of the logits, in any network; "backward"
+    is the paper's second-order backward pass, in chains of layers, for the loss `outputs`.
+    """
 
     density: float = 0.1
     per_round: float = 0.3
+    by: Literal["probes", "backward"] = "probes"
+    outputs: Outputs = "square"
     epochs: int = 4
     lr: float = 5e-4
 
@@ -42,7 +50,7 @@ class BrainDamage(Pruning):
         left = 1.0
         while left > self.density:
             left = max(left * (1 - self.per_round), self.density)
-            found = curvature(work, latents)
+            found = self._bends(work)
             scores = {}
             for (name, layer), latent, h in zip(work.layers.items(), latents, found, strict=True):
                 mask, score = mask_of(layer), saliency(latent.detach(), h)
@@ -52,6 +60,13 @@ class BrainDamage(Pruning):
             for name, keep in keep_best_of_all(scores, left).items():
                 set_mask(work.layers[name], keep)
             work.train(self.epochs, self.lr)
+
+    def _bends(self, work: Work) -> list[Tensor]:
+        """d2E/dw^2 of all layers."""
+        layers = list(work.layers.values())
+        if self.by == "probes":
+            return curvature(work, [latent_of(layer) for layer in layers])
+        return second_diagonal(work.model, layers, work.data.first(IMAGES), self.outputs)
 
 
 @dataclass(frozen=True)
