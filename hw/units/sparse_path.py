@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory
 
@@ -12,6 +14,18 @@ from hwc.hw.units.parts import pipe, step_bits
 from hwc.hw.units.sparse_plan import SparsePlan
 
 __all__ = ["SparsePath"]
+
+
+class _Step(NamedTuple):
+    """What a cycle of the walk is: an entry is there, and it is the last of its pixel."""
+
+    valid: Value
+    last: Value
+
+    def late(self, m: Module, cycles: int, name: str) -> _Step:
+        """The same so many cycles later; these bits have a reset."""
+        valid = delay(m, self.valid, cycles, name)
+        return _Step(valid, delay(m, self.last, cycles, f"{name}_last"))
 
 
 class SparsePath(Datapath):
@@ -29,28 +43,23 @@ class SparsePath(Datapath):
         m, plan = Module(), self.plan
         walk = self.ctl["walk"]
         word = plan.rom.build(m, plan.entry_words(), walk.index["entry"], "entries")
-        fire = [walk.fire, delay(m, walk.fire, 1, "fire")]
-        last = [walk.fire & walk.last["entry"]]
-        last.append(delay(m, last[0], 1, "last"))
-        late = plan.written - 1
-        valid = [delay(m, fire[1], late - 1, "product"), Value.cast(Const(0))]
-        valid[1] = delay(m, valid[0], 1, "sum")
-        done = [delay(m, last[1], late - 1, "product_last"), Value.cast(Const(0))]
-        done[1] = delay(m, done[0], 1, "sum_last")
+        fired = _Step(walk.fire, walk.fire & walk.last["entry"])
+        entry = fired.late(m, 1, "entry")
+        product = entry.late(m, plan.multiplied - 1, "product")
+        total = product.late(m, plan.acc.latency, "sum")
         write = self._inputs(m)
-        page = self._toggle(m, last[1], "walk_page")
-        sums_page = self._toggle(m, done[1], "sums_page")
+        page = self._toggle(m, entry.last, "walk_page")
+        sums_page = self._toggle(m, total.last, "sums_page")
         sums: list[memory.ReadPort] = []
         for pe in range(plan.fold.pes):
-            entry = word[pe * plan.entry : (pe + 1) * plan.entry]
-            value, end = entry[: plan.w.width], entry[-1]
-            place = self._place(m, entry[plan.w.width : -1], end, fire[1], last[1], page, pe)
-            x = self._fetch(m, write, place, pe)
+            code = word[pe * plan.entry : (pe + 1) * plan.entry]
+            value, index, end = code[: plan.w.width], code[plan.w.width : -1], code[-1]
+            x = self._fetch(m, write, self._place(m, index, end, entry, page, pe), pe)
             value = pipe(m, value, plan.fetched - 1, f"value_{pe}")
             end = pipe(m, end, plan.multiplied - 1, f"end_{pe}")
-            totals = self._accumulate(m, x, value, end, valid[0], done[0], pe)
-            end = pipe(m, end, 1, f"row_{pe}")
-            sums.append(self._keep(m, totals, end & valid[1], done[1], sums_page, pe))
+            totals = self._accumulate(m, x, value, end, product, pe)
+            put = pipe(m, end, plan.acc.latency, f"row_{pe}") & total.valid
+            sums.append(self._keep(m, totals, put, total.last, sums_page, pe))
         self._emit(m, sums)
         return m
 
@@ -78,7 +87,7 @@ class SparsePath(Datapath):
         )
 
     def _place(
-        self, m: Module, index: Value, end: Value, fire: Value, last: Value, page: Value, pe: int
+        self, m: Module, index: Value, end: Value, entry: _Step, page: Value, pe: int
     ) -> Value:
         """Where the input of an entry is, at cycle ``lag``; all operands are of cycle 1."""
         plan = self.plan
@@ -91,9 +100,9 @@ class SparsePath(Datapath):
         step = Signal(bits, name=f"step_{pe}")
         begin = Mux(page, plan.stride * plan.beat - 1, (1 << bits) - 1)
         m.d.comb += [before.eq(Mux(fresh, begin, place)), step.eq(index)]
-        with m.If(fire):
+        with m.If(entry.valid):
             # before - ~step is before + step + 1.
-            m.d.sync += [place.eq(before - ~step), fresh.eq(end | last)]
+            m.d.sync += [place.eq(before - ~step), fresh.eq(end | entry.last)]
         return place
 
     def _fetch(
@@ -139,19 +148,18 @@ class SparsePath(Datapath):
         x: list[Value],
         value: Value,
         end: Value,
-        valid: Value,
-        last: Value,
+        product: _Step,
         pe: int,
     ) -> Value:
         """The sums of the row so far, all pixels, at cycle ``written``."""
         plan = self.plan
         fresh = Signal(init=1, name=f"row_begins_{pe}")
-        with m.If(valid):
-            m.d.sync += fresh.eq(end | last)
+        with m.If(product.valid):
+            m.d.sync += fresh.eq(end | product.last)
         totals = []
         for k, operand in enumerate(x):
-            product = plan.dot.build(m, [operand], [value], None, f"dot_{pe}_{k}")
-            totals.append(plan.acc.build(m, product, fresh, valid, f"total_{pe}_{k}"))
+            dot = plan.dot.build(m, [operand], [value], None, f"dot_{pe}_{k}")
+            totals.append(plan.acc.build(m, dot, fresh, product.valid, f"total_{pe}_{k}"))
         return Cat(*totals)
 
     def _keep(

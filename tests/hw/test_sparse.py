@@ -210,3 +210,40 @@ def test_costs_grow_with_what_is_there() -> None:
     logic = replace(one, fold=replace(one.fold, buffer="lutram")).resources()
     assert logic.bram18 == base.bram18 - 4
     assert logic.lut > base.lut + 4 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("op", "x"),
+    [
+        (MatMul(few((64, 200), 0.1, 127)), Type((200,), -128, 127)),
+        (GroupedMatMul(few((1, 24, 9, 16), 0.1, 127)), Type((14, 14, 1, 9, 16), 0, 255)),
+        (MatMul(few((30, 40), 0.2, 1)), Type((6, 40), -1, 1, True)),
+        (MatMul(Dense([[0, 0, 3, 0]])), Type((4,), 0, 15)),
+    ],
+)
+def test_candidates(op: MatMul | GroupedMatMul, x: Type) -> None:
+    """Legal, all different, slowest first, from one element on; neither end of a pixel waits."""
+    found = list(SparseMatVec.candidates(op, x))
+    assert 1 <= len(found) <= 30
+    assert len(set(found)) == len(found)
+    cycles = [firings(u) for u in found]
+    assert cycles == sorted(cycles, reverse=True)
+    assert found[0].fold.pes == 1
+    for unit in found:
+        plan = unit.plan
+        assert plan.firings >= 0.9 * max(plan.beats, plan.given) or plan.shape[0] == 1
+        assert plan.fold.gap == gaps_of(op.weight, plan.grid, plan.tile, plan.w.width)
+    if op.weight.size > 1000:
+        assert cycles[0] > 10 * cycles[-1]
+        near = cycles[0] // 5
+        close = [firings(u) for u in SparseMatVec.candidates(op, x, near=near)]
+        assert all(near / 4 <= c <= near * 1.25 for c in close[3:])
+        assert len({c for c in close if abs(c - near) < near / 2}) >= 2
+
+
+def test_no_candidates_without_zeros_or_with_groups() -> None:
+    x = Type((16,), 0, 15)
+    assert not list(SparseMatVec.candidates(MatMul(few((8, 16), 0.8)), x))
+    assert not list(SparseMatVec.candidates(MatMul(Dense(np.zeros((8, 16), int))), x))
+    grouped = GroupedMatMul(few((2, 6, 3, 5), 0.1))
+    assert not list(SparseMatVec.candidates(grouped, Type((4, 2, 3, 5), 0, 15)))
