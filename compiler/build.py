@@ -23,7 +23,7 @@ from hwc.compiler.lower import Lowered, agree, hardware, lower
 from hwc.compiler.map.candidates import interval
 from hwc.compiler.map.mapping import RESOURCES, Goal, design_resources, map_graph
 from hwc.compiler.map.mapping import Mapping as Mapped
-from hwc.compiler.map.variants import parse
+from hwc.compiler.map.variants import parse, tiled
 from hwc.compiler.network import Network, load_network
 from hwc.compiler.progress import Clock, Step
 from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
@@ -105,11 +105,12 @@ def build(options: Options, listener: Step | None = None) -> Report:
         lowered = lower(network.source)
         check_outputs(lowered)
         inputs = _inputs(network, lowered, options)
-        graph = hardware(lowered.graph)
+        source, forms = tiled(lowered.graph, parse(options.units))
+        graph = hardware(source)
         clock("comparing with the quantized network")
         accuracy = _accuracy(network, lowered, inputs)
         clock("choosing units")
-        mapped = map_graph(graph, board, _goal(options, clock_mhz))
+        mapped = map_graph(graph, board, _goal(options, clock_mhz, forms))
         clock("sizing queues")
         sized = size_queues(mapped.design)
         mapped, steady = mapped.with_design(sized.design), sized.timing
@@ -187,8 +188,7 @@ def build(options: Options, listener: Step | None = None) -> Report:
     return report
 
 
-def _goal(options: Options, clock_mhz: float) -> Goal:
-    units = parse(options.units)
+def _goal(options: Options, clock_mhz: float, units: Mapping[str, str]) -> Goal:
     if options.target_fps is None:
         return Goal(clock_mhz, options.max_util, units=units)
     if not options.target_fps > 0:

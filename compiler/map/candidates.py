@@ -26,6 +26,7 @@ from hwc.compiler.graph import (
     TwoSlope,
     Window,
     WindowReduce,
+    WinogradProduct,
 )
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.map.stages import Stage
@@ -44,6 +45,7 @@ from hwc.hw.units.sparse_nm import NMMatVec
 from hwc.hw.units.table import TableUnit
 from hwc.hw.units.times import TimesUnit
 from hwc.hw.units.window import LineBuffer
+from hwc.hw.units.winograd import Winograd
 
 __all__ = ["MappingError", "candidates", "interval", "tiles_in"]
 
@@ -123,6 +125,12 @@ def _(
         yield unit
     yield from NMMatVec.candidates(op, kind, act, folds)
     yield from SparseMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
+
+
+@_offers.register
+def _(op: WinogradProduct, stage: Stage, wish: _Wish) -> Iterator[Unit]:
+    kind, act = stage.sources[0].type, stage.activation
+    yield from Winograd.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
 
 
 @_offers.register

@@ -13,6 +13,7 @@ from hwc.compiler.graph import (
     Quantizer,
     Reshape,
     Type,
+    WinogradProduct,
 )
 
 __all__ = ["Source", "Stage", "stages"]
@@ -61,7 +62,8 @@ def stages(graph: Graph) -> tuple[tuple[Stage, ...], tuple[Source, ...]]:
             root[node.name] = root[node.args[0]]
             continue
         type = node.op.infer(*(graph.types[a] for a in node.args))
-        chain = _activation(graph, node) if isinstance(node.op, MatMul | GroupedMatMul) else ()
+        products = MatMul | GroupedMatMul | WinogradProduct
+        chain = _activation(graph, node) if isinstance(node.op, products) else ()
         last = chain[-1] if chain else node
         activation = last.op if isinstance(last.op, Quantizer) and chain else None
         if activation is not None:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hwc.compiler.graph import Graph, convolutions, winograd
 from hwc.compiler.map.candidates import MappingError, interval
 from hwc.compiler.map.stages import Stage
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
 
-__all__ = ["Other", "check_layers", "only", "others", "parse"]
+__all__ = ["Other", "check_layers", "only", "others", "parse", "tiled"]
+
+TILED = "winograd"
+"""What the forms of convolutions in tiles begin with; the size of a tile follows."""
+
+SIZES = (2, 3, 4)
+"""Rows, and columns, of a tile."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,31 @@ def parse(texts: Sequence[str]) -> dict[str, str]:
             raise MappingError(f"--unit {text!r}: {layer!r} has a form already")
         found[layer] = variant
     return found
+
+
+def tiled(graph: Graph, units: Mapping[str, str]) -> tuple[Graph, dict[str, str]]:
+    """The graph (before :func:`hardware`) with the convolutions in tiles for which ``units`` say
+    ``winograd2`` or the like, and the forms that are left to choose.
+
+    MappingError if such a layer is no convolution that can be.
+    """
+    legal = convolutions(graph)
+    forms = {f"{TILED}{m}": m for m in SIZES}
+    sizes: dict[str, int] = {}
+    for layer, form in units.items():
+        if not form.startswith(TILED):
+            continue
+        if form not in forms:
+            raise MappingError(f"--unit {layer}={form}: there is {', '.join(forms)}")
+        if layer not in legal:
+            there = ", ".join(legal) or "none"
+            raise MappingError(
+                f"--unit {layer}={form}: tiles are for convolutions of stride 1 and one group, "
+                f"with quadratic kernels and no dilation; of these there is {there}"
+            )
+        sizes[layer] = forms[form]
+    left = {layer: form for layer, form in units.items() if layer not in sizes}
+    return (winograd(graph, sizes) if sizes else graph), left
 
 
 def check_layers(stages: Sequence[Stage], units: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from amaranth.hdl import Module, Signal, Value
 
@@ -44,13 +45,13 @@ class SumSpec:
         lo, hi = (sum(end[i] for end in ends) + self.offset for i in (0, 1))
         return Number(lo, hi)
 
-    def _lanes(self) -> list[Lane]:
+    def rows(self) -> list[Lane]:
+        """The terms as rows of bits."""
         width = self.result.width
         return [constant_lane(n, weight, width) for n, weight in self.terms]
 
     def _plan(self) -> Plan:
-        lanes = [(Lane((), self.offset), 1), *((lane, 1) for lane in self._lanes())]
-        return solve(count(lanes, self.result.width), self.levels, 0)
+        return _planned(self)
 
     @property
     def latency(self) -> int:
@@ -80,9 +81,15 @@ class SumSpec:
             (sliced(m, [value], width)[0], nothing, nothing)
             for value, width in zip(values, widths, strict=True)
         ]
-        lanes = [Lane((), self.offset), *self._lanes()]
+        lanes = [Lane((), self.offset), *self.rows()]
         operands.insert(0, (nothing, nothing, nothing))
         return emit(m, lanes, operands, self._plan(), self.result, name)
+
+
+@lru_cache(maxsize=4096)
+def _planned(spec: SumSpec) -> Plan:
+    lanes = [(Lane((), spec.offset), 1), *((lane, 1) for lane in spec.rows())]
+    return solve(count(lanes, spec.result.width), spec.levels, 0)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from hwc.hw.unit import Datapath, Ints, Unit, UnitError
 from hwc.hw.units.winograd_cost import winograd_levels, winograd_resources
 from hwc.hw.units.winograd_examples import examples
 from hwc.hw.units.winograd_fold import WinogradFold
+from hwc.hw.units.winograd_folds import folds
 from hwc.hw.units.winograd_path import WinogradPath
 from hwc.hw.units.winograd_plan import WinogradPlan
 from hwc.hw.units.winograd_stimulus import aimed
@@ -89,6 +90,24 @@ class Winograd(Unit):
 
     def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
         return {"x": aimed(self.plan, rng, batch)}
+
+    @classmethod
+    def candidates(
+        cls,
+        op: WinogradProduct,
+        x: Type,
+        act: Quantizer | None = None,
+        *,
+        max_levels: int = 6,
+        near: int | None = None,
+    ) -> Iterator[Self]:
+        """Sensible ways to build it, slowest first; see :func:`~.winograd_folds.folds`.
+
+        ``max_levels``: the most LUT and carry levels between registers; ``near``: cycles a frame
+        about which to look closely.
+        """
+        for fold in folds(op, x, act, max_levels, near=near):
+            yield cls(op, x, act, fold)
 
     @classmethod
     def examples(cls) -> Iterator[Self]:

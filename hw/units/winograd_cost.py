@@ -17,7 +17,7 @@ def winograd_levels(plan: WinogradPlan) -> float:
     # Running addresses: the choice of a step, and the carry chain that adds it.
     paths: list[float] = [3.5 if plan.words > 16 else 2.0, plan.rom.levels]
     for sums in (plan.columns, plan.rows, plan.back_columns, plan.back_rows):
-        paths += [s.worst_levels for line in sums for s in line]
+        paths += [s.worst_levels for s in {s for line in sums for s in line}]
     paths += [dot.worst_levels for dot in plan.dots]
     paths.append(plan.division.worst_levels)
     paths.append(mux_levels(plan.steps["point"]))

@@ -46,7 +46,7 @@ def _hull(numbers: list[Number]) -> Number:
 
 def latest(sums: Sums) -> int:
     """Cycles of the slowest of these sums."""
-    return max(s.latency for row in sums for s in row)
+    return max(s.latency for s in {s for row in sums for s in row})
 
 
 @dataclass(frozen=True)
