@@ -177,6 +177,9 @@ def _coded_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield op, x, act, MatVecFold(lanes=4, outs=2, style="dsp", memory="bram", coded=True)
     yield op, x, act, MatVecFold(lanes=9, outs=2, style="pair", coded=True)
     yield op, x, None, MatVecFold(pixels=2, lanes=2, outs=3, style="lut", levels=4, coded=True)
+    sixteen = [-96, -85, -75, -60, -49, -37, -24, -12, 4, 17, 29, 41, 55, 67, 77, 87]
+    all_codes = Dense(rng.permutation(np.resize(sixteen, 40)).reshape(4, 10))
+    yield MatMul(all_codes), Type((10,), 0, 15), None, MatVecFold(style="lut", coded=True)
     x = Type((14,), 0, 3)
     powers = MatMul(Dense(rng.choice([-64, -8, -1, 0, 2, 16, 32], (6, 14))))
     act = _thresholds(rng, powers, x, 7, mixed=True)

@@ -9,7 +9,7 @@ from amaranth.lib import memory
 
 from hwc.hw.unit import Datapath, Unit
 from hwc.hw.units.matvec_plan import MatVecPlan
-from hwc.hw.units.parts import pipe, shape_of
+from hwc.hw.units.parts import lookup, pipe, shape_of
 
 __all__ = ["MatVecPath"]
 
@@ -117,22 +117,10 @@ class MatVecPath(Datapath):
         at = [
             [(n * f.taps + p) * f.lanes + c for p, c in plan.positions] for n in range(plan.outputs)
         ]
-        return [
-            [self._weight(m, word[i * width : (i + 1) * width], f"weight_{i}") for i in row]
-            for row in at
-        ]
-
-    def _weight(self, m: Module, stored: Value, name: str) -> Value:
-        """A weight as the dot products take it."""
-        plan = self.plan
-        if not plan.fold.coded:
+        stored = [[word[i * width : (i + 1) * width] for i in row] for row in at]
+        if not f.coded:
             return stored
-        weight = Signal(plan.w.width, name=name)
-        with m.Switch(stored):
-            for code, value in enumerate(plan.values):
-                with m.Case(code):
-                    m.d.comb += weight.eq(value)
-        return weight
+        return [[lookup(code, plan.values, plan.w.width) for code in row] for row in stored]
 
     def _mask(self, m: Module) -> Value | None:
         """One bit per masked position, at cycle ``fetch``."""

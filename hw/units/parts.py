@@ -76,7 +76,10 @@ def lookup(index: Value, table: Sequence[int], width: int) -> Value:
     columns = []
     for bit in range(width):
         ones = sum(1 << i for i, v in enumerate(table) if v >> bit & 1)
-        columns.append(Const(ones, size).bit_select(index, 1))
+        # The 1 that no index reaches keeps the constant as wide as the indices reach. Shorter ones
+        # Verilator (5.48) reads past their end where several shifted constants meet in bitwise
+        # operations.
+        columns.append(Const(ones | 1 << size, size + 1).bit_select(index, 1))
     return Cat(*columns)
 
 
