@@ -5,23 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Self
 
 import numpy as np
 
 from hwc.compiler.graph import (
-    Graph,
     GroupedMatMul,
     MatMul,
-    Node,
     Quantizer,
     Type,
 )
-from hwc.hw.layout import Layout
 from hwc.hw.resources import Resources
-from hwc.hw.schedule import Schedule
-from hwc.hw.unit import Datapath, Ints, Unit, UnitError
+from hwc.hw.unit import Datapath, Ints, UnitError
 from hwc.hw.units.matvec_cost import plan_levels, plan_resources
 from hwc.hw.units.matvec_examples import examples
 from hwc.hw.units.matvec_fold import MatVecFold, ProductOp
@@ -29,12 +24,13 @@ from hwc.hw.units.matvec_folds import folds
 from hwc.hw.units.matvec_path import MatVecPath
 from hwc.hw.units.matvec_plan import CODE, MatVecPlan
 from hwc.hw.units.matvec_stimulus import aimed
+from hwc.hw.units.planned import Planned
 
 __all__ = ["MatVec", "MatVecFold"]
 
 
 @dataclass(frozen=True)
-class MatVec(Unit):
+class MatVec(Planned[MatVecPlan]):
     """``op`` (MatMul or GroupedMatMul) on ``x``, followed by ``act`` if there is one.
 
     Port ``x``: (..., K) in tiles (1, pixels, lanes), or (..., G, T, C) in tiles
@@ -75,25 +71,8 @@ class MatVec(Unit):
         if self.fold.memory != "wired":
             _ = self.plan.dot, self.plan.pair
 
-    @cached_property
-    def plan(self) -> MatVecPlan:
-        """What follows from the fields."""
+    def _plan(self) -> MatVecPlan:
         return MatVecPlan(self.op, self.x, self.act, self.fold)
-
-    def graph(self) -> Graph:
-        if self.act is None:
-            return Graph((("x", self.x),), (Node("y", self.op, ("x",)),), ("y",))
-        nodes = Node("sum", self.op, ("x",)), Node("y", self.act, ("sum",))
-        return Graph((("x", self.x),), nodes, ("y",))
-
-    def inputs(self) -> dict[str, Layout]:
-        return {"x": self.plan.layout}
-
-    def outputs(self) -> dict[str, Layout]:
-        return {"y": self.plan.out_layout}
-
-    def schedule(self) -> Schedule:
-        return self.plan.schedule()
 
     def resources(self) -> Resources:
         return plan_resources(self.plan)
@@ -106,10 +85,6 @@ class MatVec(Unit):
         if self.fold.memory == "wired":
             return "wired"
         return "codebook" if self.fold.coded else "dense"
-
-    def stored_bits(self) -> int:
-        rom = self.plan.rom
-        return 0 if self.fold.memory == "wired" else rom.width * rom.depth
 
     def component(self) -> Datapath:
         return MatVecPath(self, self.plan)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Self
 
 import numpy as np
 
-from hwc.compiler.graph import Graph, GroupedMatMul, MatMul, Node, Quantizer, Type
-from hwc.hw.layout import Layout
+from hwc.compiler.graph import GroupedMatMul, MatMul, Quantizer, Type
 from hwc.hw.resources import Resources
-from hwc.hw.schedule import Schedule
-from hwc.hw.unit import Datapath, Ints, Unit, UnitError
+from hwc.hw.unit import Datapath, Ints, UnitError
 from hwc.hw.units.matvec_fold import ProductOp
 from hwc.hw.units.matvec_stimulus import aimed
+from hwc.hw.units.planned import Planned
 from hwc.hw.units.sparse_cost import sparse_levels, sparse_resources
 from hwc.hw.units.sparse_examples import sparse_examples
 from hwc.hw.units.sparse_fold import SparseFold
@@ -28,7 +26,7 @@ __all__ = ["SparseFold", "SparseMatVec"]
 
 
 @dataclass(frozen=True)
-class SparseMatVec(Unit):
+class SparseMatVec(Planned[SparsePlan]):
     """``op`` (MatMul, or GroupedMatMul of one group) on ``x``, followed by ``act`` if there is one.
 
     Port ``x``: (..., K) in tiles (1, pixels, lanes), or (..., 1, T, C) in tiles
@@ -61,33 +59,12 @@ class SparseMatVec(Unit):
         self.plan.check()
         _ = self.plan.layout, self.plan.spec, self.plan.acc
 
-    @cached_property
-    def plan(self) -> SparsePlan:
-        """What follows from the fields."""
+    def _plan(self) -> SparsePlan:
         return SparsePlan(self.op, self.x, self.act, self.fold)
-
-    def graph(self) -> Graph:
-        if self.act is None:
-            return Graph((("x", self.x),), (Node("y", self.op, ("x",)),), ("y",))
-        nodes = Node("sum", self.op, ("x",)), Node("y", self.act, ("sum",))
-        return Graph((("x", self.x),), nodes, ("y",))
-
-    def inputs(self) -> dict[str, Layout]:
-        return {"x": self.plan.layout}
-
-    def outputs(self) -> dict[str, Layout]:
-        return {"y": self.plan.out_layout}
-
-    def schedule(self) -> Schedule:
-        return self.plan.schedule()
 
     @property
     def variant(self) -> str:
         return "sparse"
-
-    def stored_bits(self) -> int:
-        rom = self.plan.rom
-        return rom.width * rom.depth
 
     def resources(self) -> Resources:
         return sparse_resources(self.plan)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
 
-from hwc.compiler.graph import Graph, Node, Quantizer, Type, Weights
+from hwc.compiler.graph import Quantizer, Type, Weights
 from hwc.compiler.graph.structured import PATTERNS
-from hwc.hw.layout import Layout
 from hwc.hw.resources import Resources
-from hwc.hw.schedule import Schedule
-from hwc.hw.unit import Datapath, Ints, Unit, UnitError
+from hwc.hw.unit import Datapath, Ints, UnitError
 from hwc.hw.units.matvec_fold import MatVecFold, ProductOp
 from hwc.hw.units.matvec_stimulus import aimed
+from hwc.hw.units.planned import Planned
 from hwc.hw.units.sparse_examples import nm_examples
 from hwc.hw.units.sparse_nm_path import NMPath
 from hwc.hw.units.sparse_nm_plan import NMPlan
@@ -38,7 +37,7 @@ def pattern(weight: Weights) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
-class NMMatVec(Unit):
+class NMMatVec(Planned[NMPlan]):
     """``op`` (MatMul or GroupedMatMul) on ``x``, followed by ``act`` if there is one, with at most
     ``n`` weights other than 0 among each ``m`` neighbouring channels.
 
@@ -63,33 +62,12 @@ class NMMatVec(Unit):
         self.plan.check()
         _ = self.plan.layout, self.plan.spec, self.plan.dot
 
-    @cached_property
-    def plan(self) -> NMPlan:
-        """What follows from the fields."""
+    def _plan(self) -> NMPlan:
         return NMPlan(self.op, self.x, self.act, self.fold, self.n, self.m)
-
-    def graph(self) -> Graph:
-        if self.act is None:
-            return Graph((("x", self.x),), (Node("y", self.op, ("x",)),), ("y",))
-        nodes = Node("sum", self.op, ("x",)), Node("y", self.act, ("sum",))
-        return Graph((("x", self.x),), nodes, ("y",))
-
-    def inputs(self) -> dict[str, Layout]:
-        return {"x": self.plan.layout}
-
-    def outputs(self) -> dict[str, Layout]:
-        return {"y": self.plan.out_layout}
-
-    def schedule(self) -> Schedule:
-        return self.plan.schedule()
 
     @property
     def variant(self) -> str:
         return "n_of_m"
-
-    def stored_bits(self) -> int:
-        rom = self.plan.rom
-        return 0 if self.fold.memory == "wired" else rom.width * rom.depth
 
     def resources(self) -> Resources:
         return self.plan.resources()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Self
 
 import numpy as np
 
-from hwc.compiler.graph import Graph, Node, Quantizer, Type, WinogradProduct
-from hwc.hw.layout import Layout
+from hwc.compiler.graph import Quantizer, Type, WinogradProduct
 from hwc.hw.resources import Resources
-from hwc.hw.schedule import Schedule
-from hwc.hw.unit import Datapath, Ints, Unit, UnitError
+from hwc.hw.unit import Datapath, Ints, UnitError
+from hwc.hw.units.planned import Planned
 from hwc.hw.units.winograd_cost import winograd_levels, winograd_resources
 from hwc.hw.units.winograd_examples import examples
 from hwc.hw.units.winograd_fold import WinogradFold
@@ -27,7 +25,7 @@ __all__ = ["Winograd", "WinogradFold"]
 
 
 @dataclass(frozen=True)
-class Winograd(Unit):
+class Winograd(Planned[WinogradPlan]):
     """``op`` on ``x``, followed by ``act`` if there is one; F(m x m, r x r) of A. Lavin and S. Gray
     (arXiv:1509.09308) in integers: the quotient of an exact division, never rounded.
 
@@ -51,33 +49,12 @@ class Winograd(Unit):
         self.plan.check()
         _ = self.plan.spec, self.plan.dots, self.plan.accumulators
 
-    @cached_property
-    def plan(self) -> WinogradPlan:
-        """What follows from the fields."""
+    def _plan(self) -> WinogradPlan:
         return WinogradPlan(self.op, self.x, self.act, self.fold)
-
-    def graph(self) -> Graph:
-        if self.act is None:
-            return Graph((("x", self.x),), (Node("y", self.op, ("x",)),), ("y",))
-        nodes = Node("sum", self.op, ("x",)), Node("y", self.act, ("sum",))
-        return Graph((("x", self.x),), nodes, ("y",))
-
-    def inputs(self) -> dict[str, Layout]:
-        return {"x": self.plan.layout}
-
-    def outputs(self) -> dict[str, Layout]:
-        return {"y": self.plan.out_layout}
-
-    def schedule(self) -> Schedule:
-        return self.plan.schedule()
 
     @property
     def variant(self) -> str:
         return f"winograd{self.op.m}"
-
-    def stored_bits(self) -> int:
-        rom = self.plan.rom
-        return rom.width * rom.depth
 
     def resources(self) -> Resources:
         return winograd_resources(self.plan)
