@@ -152,7 +152,7 @@ MESSAGES: dict[str, tuple[Any, str]] = {
     "cycle": (cycle, "Clip node 'k': is part of a cycle"),
     "undefined": (undefined, "Clip node 'k': input 'nowhere' is not defined"),
     "twice": (twice, "MaxPool node 'c': 'c' is defined twice"),
-    "not a number": (infinite, "Conv node 'c': weight: values must be finite"),
+    "not a number": (infinite, "Conv node 'c': weight: there must be values, all of them finite"),
     "short data": (short, "initializer 'w': the data does not fit shape"),
     "misshapen": (misshapen, "Conv node 'c': Conv: weight"),
     "huge tensor": (huge, "initializer 'w': shape .* must have at most"),
