@@ -18,6 +18,7 @@ from hwc.compiler.bundle import check_outputs, write_bundle
 from hwc.compiler.calibrate import Config
 from hwc.compiler.files import replaced, sha256
 from hwc.compiler.graph import Graph, Op, run
+from hwc.compiler.graph import Weights as Tensor
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import Lowered, agree, hardware, lower
 from hwc.compiler.map.candidates import interval
@@ -305,7 +306,7 @@ def _warnings(mapped: Mapped, board: Board, options: Options) -> list[str]:
 
 def _redundant(lowered: Graph, graph: Graph) -> list[str]:
     """How many weights need not be computed; see hwc.compiler.lower.redundant."""
-    before, after = _weights(lowered).count, _weights(graph).count
+    before, after = (sum(weight.size for weight in _tensors(g)) for g in (lowered, graph))
     if before == after:
         return []
     why = "their channels repeat another, never change or are never read"
@@ -319,19 +320,20 @@ def _calibration(options: Options) -> dict[str, Any] | None:
     return {"data": options.calib, **asdict(options.quantization)}
 
 
-def _weights(graph: Graph, design: Design | None = None) -> Weights:
+def _weights(graph: Graph, design: Design) -> Weights:
     """Weights of all layers: as they are, as their form encodes them, as memories hold them."""
-    count = nonzero = encoded = 0
-    for node in graph.nodes:
-        weight = getattr(node.op, "weight", None)
-        if weight is None:
-            continue
-        count += weight.size
-        nonzero += int(np.count_nonzero(weight.dense()))
-        encoded += weight.bits()
-    units = () if design is None else design.instances.values()
-    stored = sum(unit.stored_bits() for unit in units)
+    tensors = _tensors(graph)
+    count = sum(weight.size for weight in tensors)
+    nonzero = sum(int(np.count_nonzero(weight.dense())) for weight in tensors)
+    encoded = sum(weight.bits() for weight in tensors)
+    stored = sum(unit.stored_bits() for unit in design.instances.values())
     return Weights(count, nonzero / count if count else 1.0, encoded, stored)
+
+
+def _tensors(graph: Graph) -> list[Tensor]:
+    """The weights of every layer that has some."""
+    found = (getattr(node.op, "weight", None) for node in graph.nodes)
+    return [weight for weight in found if weight is not None]
 
 
 def _versions() -> dict[str, str]:

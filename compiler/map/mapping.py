@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Table
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from hwc.boards.board import Board
 from hwc.compiler.graph import Graph, Type, Window
@@ -91,9 +92,12 @@ def map_graph(graph: Graph, board: Board, goal: Goal) -> Mapping:
             break
     design, carries, outputs = _assemble(plan, solution)
     cycles = goal.max_interval or max(solution.interval, 1)
+    budget = _cost(board.budget)
     lost = {
-        stage.tensor: others(design.instances[stage.tensor], offers, cycles, board.budget)
-        for stage, offers in zip(plan.stages, plan.units, strict=True)
+        stage.tensor: others(pick, offers, choices, cycles, budget)
+        for stage, offers, choices, pick in zip(
+            plan.stages, plan.units, plan.choices, plan.picks(solution), strict=True
+        )
     }
     return Mapping(design, carries, outputs, max(solution.interval, 1), levels, lost)
 
@@ -152,8 +156,10 @@ class _Plan:
             tiles = wanted.get(stage.tensor, {})
             offers = candidates(stage, tiles, levels, near)
             if variants.keys() & set(stage.layers):
-                every = dict.fromkeys([*offers, *candidates(stage, tiles, levels)])
-                offers = only(stage, list(every), variants)
+                # A close look may not reach the speeds that only this form has.
+                if near is not None:
+                    offers = list(dict.fromkeys([*offers, *candidates(stage, tiles, levels)]))
+                offers = only(stage, offers, variants)
             units.append(tuple(offers))
             for unit in offers:
                 for source, tile in zip(stage.sources, tiles_in(unit), strict=True):
@@ -169,6 +175,16 @@ class _Plan:
                 out[name] = seen.pop()
         return out
 
+    @cached_property
+    def choices(self) -> tuple[tuple[Choice, ...], ...]:
+        """The candidates of every stage as the integer program sees them."""
+        return tuple(tuple(map(_choice, offers)) for offers in self.units)
+
+    def picks(self, solution: Solution) -> tuple[int, ...]:
+        """Which candidate of every stage was chosen."""
+        ports = len(self.graph.inputs)
+        return solution.picks[ports : ports + len(self.stages)]
+
     def problem(self, limits: Cost) -> Problem:
         choices: list[list[Choice]] = []
         place: dict[str, int] = {}
@@ -178,10 +194,10 @@ class _Plan:
             place[name], types[name] = len(choices), type
             choices.append([_port(type, t, ()) for t in port_tiles(type, self.port_width)])
         joints: list[Joint] = []
-        for stage, offers in zip(self.stages, self.units, strict=True):
+        for stage, mine in zip(self.stages, self.choices, strict=True):
             here = place[stage.tensor] = len(choices)
             types[stage.tensor] = stage.type
-            choices.append([_choice(u) for u in offers])
+            choices.append(list(mine))
             for port, source in enumerate(stage.sources):
                 src = place[source.tensor]
                 joints.append(self._joint(src, here, port, source, types, windows.get(src)))
@@ -289,13 +305,12 @@ def _why(plan: _Plan, goal: Goal, board: Board, limits: Cost) -> str:
             "faster ones exceed --max-util; lower --target-fps or raise --max-util"
         )
     lines = []
-    ports = len(plan.graph.inputs)
     for name, (used, limit) in over.items():
         k = RESOURCES.index(name)
         costs = [
-            (_cost(offers[solution_pick].resources())[k], stage.tensor)
-            for stage, offers, solution_pick in zip(
-                plan.stages, plan.units, cheapest.picks[ports:], strict=False
+            (choices[pick].cost[k], stage.tensor)
+            for stage, choices, pick in zip(
+                plan.stages, plan.choices, plan.picks(cheapest), strict=True
             )
         ]
         most, layer = max(costs)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hwc.compiler.graph import Graph, convolutions, winograd
-from hwc.compiler.map.candidates import MappingError, interval
+from hwc.compiler.map.candidates import MappingError
+from hwc.compiler.map.problem import Choice, Cost
 from hwc.compiler.map.stages import Stage
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
@@ -97,35 +98,32 @@ def only(stage: Stage, offers: Sequence[Unit], units: Mapping[str, str]) -> list
 
 
 def others(
-    chosen: Unit, offers: Sequence[Unit], cycles: int, budget: Resources
+    pick: int, offers: Sequence[Unit], choices: Sequence[Choice], cycles: int, budget: Cost
 ) -> tuple[Other, ...]:
-    """For each other variant its cheapest offer within ``cycles`` a frame, beside the chosen one.
+    """For each variant but that of ``offers[pick]`` its cheapest offer within ``cycles`` a frame.
 
-    Cheapest in the sum of the shares of ``budget``, as the mapper counts.
+    ``choices`` say what the offers cost; cheapest is the least sum of shares of ``budget``.
     """
 
-    def share(unit: Unit) -> float:
-        r, most = unit.resources(), budget
-        pairs = (r.lut, most.lut), (r.ff, most.ff), (r.dsp, most.dsp), (r.bram18, most.bram18)
-        return sum(used / max(there, 1) for used, there in pairs)
+    def share(k: int) -> float:
+        return sum(used / max(most, 1) for used, most in zip(choices[k].cost, budget, strict=True))
 
+    by_variant: dict[str, list[int]] = {}
+    for k, unit in enumerate(offers):
+        by_variant.setdefault(unit.variant, []).append(k)
     found: list[Other] = []
-    for variant in dict.fromkeys(unit.variant for unit in offers):
-        if variant == chosen.variant:
+    for variant, mine in by_variant.items():
+        if variant == offers[pick].variant:
             continue
-        mine = [unit for unit in offers if unit.variant == variant]
-        quick = [unit for unit in mine if interval(unit) <= cycles]
+        quick = [k for k in mine if choices[k].interval <= cycles]
         if not quick:
-            fastest = min(map(interval, mine))
+            fastest = min(choices[k].interval for k in mine)
             found.append(Other(variant, f"takes {fastest:,} cycles a frame at least"))
             continue
         best = min(quick, key=share)
-        ratio = share(best) / max(share(chosen), 1e-12)
-        why = (
-            f"takes {ratio:.2f} times the share of the board"
-            if ratio >= 1
-            else f"takes {ratio:.2f} times the share of the board alone, but more with the "
-            "converters that its tiles need"
-        )
-        found.append(Other(variant, why, best.resources(), interval(best)))
+        ratio = share(best) / max(share(pick), 1e-12)
+        why = f"takes {ratio:.2f} times the share of the board"
+        if ratio < 1:
+            why += " alone, but more with the converters that its tiles need"
+        found.append(Other(variant, why, offers[best].resources(), choices[best].interval))
     return tuple(found)

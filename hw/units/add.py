@@ -10,13 +10,12 @@ from typing import Self
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwc.compiler.graph import Add, Graph, Node, Type
+from hwc.compiler.graph import Add, Type
 from hwc.hw.dot import Number
-from hwc.hw.layout import Layout
 from hwc.hw.resources import Resources
-from hwc.hw.schedule import Mask, Nest, Schedule
-from hwc.hw.unit import Datapath, Unit, UnitError
+from hwc.hw.unit import Datapath, UnitError
 from hwc.hw.units.control import control_resources
+from hwc.hw.units.joined import Joined
 from hwc.hw.units.multiply import LUTS_A_DSP, DspProduct, Style
 from hwc.hw.units.parts import adder_levels, pipe, pipe_resources, shape_of
 from hwc.hw.units.reducer import split
@@ -51,7 +50,7 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class AddUnit(Unit):
+class AddUnit(Joined):
     """Graph op ``Add``: beats of ports ``x0``, ``x1`` ... (same shape and tile) to port ``y``.
 
     A firing takes one beat from every port. A multiplier is a few shifted copies of its input, or
@@ -131,24 +130,9 @@ class AddUnit(Unit):
             out.append(row)
         return tuple(out)
 
-    def graph(self) -> Graph:
-        names = tuple(f"x{i}" for i in range(len(self.types)))
-        inputs = tuple(zip(names, self.types, strict=True))
-        return Graph(inputs, (Node("y", self.op, names),), ("y",))
-
-    def inputs(self) -> dict[str, Layout]:
-        return {f"x{i}": Layout(x, self.tile) for i, x in enumerate(self.types)}
-
-    def outputs(self) -> dict[str, Layout]:
-        return {"y": Layout(self.op.infer(*self.types), self.tile)}
-
-    def schedule(self) -> Schedule:
-        nest = Nest(
-            loops=(("beat", self.outputs()["y"].beats),),
-            takes={name: Mask.always() for name in self.inputs()},
-            gives={"y": Mask.always()},
-        )
-        return Schedule.single(nest, self.late + len(self.ranks))
+    @property
+    def delay(self) -> int:
+        return self.late + len(self.ranks)
 
     def resources(self) -> Resources:
         each = Resources.zero()

@@ -11,7 +11,6 @@ from hwc.compiler.graph import (
     Dense,
     GroupedMatMul,
     MatMul,
-    MultiThreshold,
     Quantizer,
     Requant,
     Ternary,
@@ -19,6 +18,7 @@ from hwc.compiler.graph import (
     Type,
     Weights,
 )
+from hwc.hw.units.example_acts import requant, thresholds
 from hwc.hw.units.matvec_fold import MatVecFold, ProductOp
 
 __all__ = ["examples"]
@@ -35,27 +35,6 @@ def _dense(rng: np.random.Generator, shape: tuple[int, ...], lo: int, hi: int) -
     return Dense(rng.integers(lo, hi + 1, shape))
 
 
-def _thresholds(
-    rng: np.random.Generator, op: ProductOp, x: Type, levels: int, mixed: bool = False
-) -> MultiThreshold:
-    """Thresholds over the middle half of the sums; one level gives signs."""
-    t = op.infer(x)
-    quarter = (t.hi - t.lo) // 4
-    table = rng.integers(t.lo + quarter, t.hi - quarter + 1, (t.shape[-1], levels))
-    down = tuple(bool(b) for b in rng.integers(0, 2, t.shape[-1])) if mixed else (False,)
-    lo, step = (-1, 2) if levels == 1 else (0, 1)
-    return MultiThreshold(np.sort(table, axis=1), down, lo, step)
-
-
-def _requant(op: ProductOp, x: Type, rng: np.random.Generator, bits: int = 8) -> Requant:
-    """Signed codes from the middle half of the sums."""
-    t = op.infer(x)
-    shift = 16
-    slope = (1 << bits + shift + 1) // (t.hi - t.lo)
-    m = rng.integers(slope // 2, slope, t.shape[-1])
-    return Requant(m, rng.integers(-(1 << 18), 1 << 18, t.shape[-1]), shift, -127, 127)
-
-
 def examples() -> Iterator[Case]:
     """Every kind of arithmetic, memory and order; serial to parallel; with tails."""
     rng = np.random.default_rng(11)
@@ -70,23 +49,23 @@ def _sign_cases(rng: np.random.Generator) -> Iterator[Case]:
     """XNOR and popcount, signs with integers."""
     x = Type((21,), -1, 1, True)
     op = MatMul(_signs(rng, (10, 21)))
-    act = _thresholds(rng, op, x, 1, mixed=True)
+    act = thresholds(rng, op, x, 1, mixed=True)
     yield op, x, act, MatVecFold(lanes=8, outs=4)
     yield op, x, act, MatVecFold(lanes=21, outs=10, memory="wired")
     yield op, x, act, MatVecFold(lanes=1, outs=1)
     yield op, x, None, MatVecFold(lanes=5, outs=3, memory="bram")
     yield op, x, None, MatVecFold(lanes=21, outs=10, memory="wired")
     yield op, x, None, MatVecFold(lanes=21, outs=3)
-    yield op, x, _requant(op, x, rng, 4), MatVecFold(lanes=4, outs=5)
+    yield op, x, requant(rng, op, x, 4), MatVecFold(lanes=4, outs=5)
     image = Type((3, 8), 0, 255)
     op = MatMul(_signs(rng, (5, 8)))
-    yield op, image, _thresholds(rng, op, image, 3), MatVecFold(pixels=2, lanes=3, outs=2)
+    yield op, image, thresholds(rng, op, image, 3), MatVecFold(pixels=2, lanes=3, outs=2)
     signed = Type((12,), -8, 7)
     op = MatMul(_signs(rng, (6, 12)))
     yield op, signed, None, MatVecFold(lanes=5, outs=4)
     op = MatMul(_dense(rng, (6, 12), -8, 7))
     signs = Type((12,), -1, 1, True)
-    yield op, signs, _thresholds(rng, op, signs, 1), MatVecFold(lanes=5, outs=2)
+    yield op, signs, thresholds(rng, op, signs, 1), MatVecFold(lanes=5, outs=2)
     yield (
         MatMul(Binary(np.ones((3, 4)).astype(int))),
         signs.with_shape((4,)),
@@ -99,11 +78,11 @@ def _integer_cases(rng: np.random.Generator) -> Iterator[Case]:
     """Integers of all widths, in LUTs, DSP blocks and wires."""
     x = Type((4, 10), 0, 15)
     op = MatMul(_dense(rng, (7, 10), -7, 7))
-    yield op, x, _thresholds(rng, op, x, 15, mixed=True), MatVecFold(pixels=3, lanes=3, outs=1)
+    yield op, x, thresholds(rng, op, x, 15, mixed=True), MatVecFold(pixels=3, lanes=3, outs=1)
     yield op, x, None, MatVecFold(lanes=10, outs=7, memory="wired")
     x = Type((2, 9), -128, 127)
     op = MatMul(_dense(rng, (4, 9), -127, 127))
-    act = _requant(op, x, rng)
+    act = requant(rng, op, x)
     yield op, x, act, MatVecFold(lanes=4, outs=2, style="dsp", memory="bram")
     yield op, x, act, MatVecFold(pixels=2, lanes=1, outs=3, style="lut", act_style="dsp")
     yield op, x, act, MatVecFold(lanes=5, outs=3, style="pair")
@@ -113,7 +92,7 @@ def _integer_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield op, x, TwoSlope(act, leaky, (True, False, True, True)), MatVecFold(lanes=4, outs=2)
     ternary = MatMul(Ternary(rng.integers(-1, 2, (5, 14))))
     x = Type((14,), 0, 3)
-    yield ternary, x, _thresholds(rng, ternary, x, 3), MatVecFold(lanes=6, outs=3)
+    yield ternary, x, thresholds(rng, ternary, x, 3), MatVecFold(lanes=6, outs=3)
     yield ternary, x, None, MatVecFold(lanes=14, outs=5, memory="wired")
     positive = MatMul(_dense(rng, (4, 6), 1, 3))
     yield positive, Type((6,), 2, 9), None, MatVecFold(lanes=4, outs=3)
@@ -124,23 +103,23 @@ def _window_cases(rng: np.random.Generator) -> Iterator[Case]:
     """Convolutions: taps, groups, several pixels at once."""
     x = Type((2, 3, 1, 9, 10), 0, 15)
     op = GroupedMatMul(_dense(rng, (1, 5, 9, 10), -8, 7))
-    act = _thresholds(rng, op, x, 15)
+    act = thresholds(rng, op, x, 15)
     yield op, x, act, MatVecFold(pixels=2, taps=2, lanes=3, outs=2)
     depthwise = GroupedMatMul(_dense(rng, (7, 1, 9, 1), -7, 7))
     x = Type((2, 3, 7, 9, 1), 0, 15)
-    act = _thresholds(rng, depthwise, x, 15, mixed=True)
+    act = thresholds(rng, depthwise, x, 15, mixed=True)
     yield depthwise, x, act, MatVecFold(groups=3, taps=4)
     depthwise = GroupedMatMul(_dense(rng, (3, 1, 9, 1), -7, 7))
     x = Type((2, 3, 3, 9, 1), 0, 15)
-    act = _thresholds(rng, depthwise, x, 15, mixed=True)
+    act = thresholds(rng, depthwise, x, 15, mixed=True)
     yield depthwise, x, act, MatVecFold(pixels=2, groups=3, taps=9, memory="wired")
     grouped = GroupedMatMul(_signs(rng, (3, 4, 4, 5)))
     signs = Type((3, 2, 3, 4, 5), -1, 1, True)
-    act = _thresholds(rng, grouped, signs, 1, mixed=True)
+    act = thresholds(rng, grouped, signs, 1, mixed=True)
     yield grouped, signs, act, MatVecFold(pixels=2, groups=2, taps=3, lanes=2, outs=4)
     yield grouped, signs, act, MatVecFold(taps=3, lanes=2, outs=2, order="input")
     padded = Type((3, 2, 3, 4, 5), -1, 1)
-    yield grouped, padded, _thresholds(rng, grouped, padded, 1), MatVecFold(taps=2, lanes=3, outs=4)
+    yield grouped, padded, thresholds(rng, grouped, padded, 1), MatVecFold(taps=2, lanes=3, outs=4)
     yield grouped, padded.with_shape((3, 4, 5)), None, MatVecFold(taps=4, lanes=5, outs=2)
 
 
@@ -148,7 +127,7 @@ def _order_cases(rng: np.random.Generator) -> Iterator[Case]:
     """Both orders, and memories deep enough for block RAM."""
     x = Type((3, 7), -8, 7)
     op = MatMul(_dense(rng, (9, 7), -8, 7))
-    act = _requant(op, x, rng, 5)
+    act = requant(rng, op, x, 5)
     for fold in (
         MatVecFold(pixels=2, lanes=3, outs=2, order="input"),
         MatVecFold(lanes=3, outs=4, order="input", memory="bram"),
@@ -164,7 +143,7 @@ def _order_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield (
         wide,
         x,
-        _thresholds(rng, wide, x, 3),
+        thresholds(rng, wide, x, 3),
         MatVecFold(lanes=4, outs=2, order="input", memory="bram"),
     )
 
@@ -173,7 +152,7 @@ def _coded_cases(rng: np.random.Generator) -> Iterator[Case]:
     """Few values: the memory holds codes, 0 among the values or not, in every arithmetic."""
     x = Type((2, 9), -128, 127)
     op = MatMul(Dense(rng.choice([-101, -7, 3, 64, 90], (5, 9))))
-    act = _requant(op, x, rng)
+    act = requant(rng, op, x)
     yield op, x, act, MatVecFold(lanes=4, outs=2, style="dsp", memory="bram", coded=True)
     yield op, x, act, MatVecFold(lanes=9, outs=2, style="pair", coded=True)
     yield op, x, None, MatVecFold(pixels=2, lanes=2, outs=3, style="lut", levels=4, coded=True)
@@ -182,7 +161,7 @@ def _coded_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield MatMul(all_codes), Type((10,), 0, 15), None, MatVecFold(style="lut", coded=True)
     x = Type((14,), 0, 3)
     powers = MatMul(Dense(rng.choice([-64, -8, -1, 0, 2, 16, 32], (6, 14))))
-    act = _thresholds(rng, powers, x, 7, mixed=True)
+    act = thresholds(rng, powers, x, 7, mixed=True)
     yield powers, x, act, MatVecFold(lanes=5, outs=4, order="input", coded=True)
     signs = Type((3, 14), -1, 1, True)
     yield powers, signs, None, MatVecFold(lanes=6, outs=1, memory="bram", coded=True)

@@ -10,12 +10,11 @@ from typing import Self
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from hwc.compiler.graph import Graph, Node, Ratio, Type
-from hwc.hw.layout import Layout
+from hwc.compiler.graph import Ratio, Type
 from hwc.hw.resources import Resources
-from hwc.hw.schedule import Mask, Nest, Schedule
-from hwc.hw.unit import Datapath, Ints, Unit, UnitError, extremes
+from hwc.hw.unit import Datapath, Ints, UnitError, extremes
 from hwc.hw.units.control import control_resources
+from hwc.hw.units.joined import Joined
 from hwc.hw.units.parts import adder_levels, pipe, pipe_resources
 from hwc.hw.units.reducer import split
 
@@ -23,7 +22,7 @@ __all__ = ["RatioUnit"]
 
 
 @dataclass(frozen=True)
-class RatioUnit(Unit):
+class RatioUnit(Joined):
     """Graph op ``Ratio``: beats of ports ``x0`` (dividend) and ``x1`` to port ``y``, one tile.
 
     A firing takes one beat from each. Every bit of the quotient, and one more to round by, has a
@@ -56,23 +55,9 @@ class RatioUnit(Unit):
         """Bits of the quotient before it is rounded."""
         return self.op.bits + 1
 
-    def graph(self) -> Graph:
-        inputs = tuple(zip(("x0", "x1"), self.types, strict=True))
-        return Graph(inputs, (Node("y", self.op, ("x0", "x1")),), ("y",))
-
-    def inputs(self) -> dict[str, Layout]:
-        return {f"x{i}": Layout(x, self.tile) for i, x in enumerate(self.types)}
-
-    def outputs(self) -> dict[str, Layout]:
-        return {"y": Layout(self.op.infer(*self.types), self.tile)}
-
-    def schedule(self) -> Schedule:
-        nest = Nest(
-            loops=(("beat", self.outputs()["y"].beats),),
-            takes={name: Mask.always() for name in self.inputs()},
-            gives={"y": Mask.always()},
-        )
-        return Schedule.single(nest, self.stages + 1)
+    @property
+    def delay(self) -> int:
+        return self.stages + 1
 
     def resources(self) -> Resources:
         # The last remainder is not kept, nor the divisor behind it; of each subtracter and choice

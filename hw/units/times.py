@@ -10,13 +10,12 @@ from typing import Self
 
 from amaranth.hdl import Cat, Module, Value
 
-from hwc.compiler.graph import Graph, Multiply, Node, Type
+from hwc.compiler.graph import Multiply, Type
 from hwc.hw.dot import DotSpec, Number
-from hwc.hw.layout import Layout
 from hwc.hw.resources import Resources
-from hwc.hw.schedule import Mask, Nest, Schedule
-from hwc.hw.unit import Datapath, Unit, UnitError
+from hwc.hw.unit import Datapath, UnitError
 from hwc.hw.units.control import control_resources
+from hwc.hw.units.joined import Joined
 from hwc.hw.units.multiply import Style
 from hwc.hw.units.reducer import split
 
@@ -26,7 +25,7 @@ Ends = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class TimesUnit(Unit):
+class TimesUnit(Joined):
     """Graph op ``Multiply``: beats of ports ``x0`` and ``x1`` to port ``y``, one tile.
 
     A firing takes one beat from each. Products are made in LUTs or each in a DSP block; ``style``
@@ -52,23 +51,9 @@ class TimesUnit(Unit):
         a, b = (Number.of(x) for x in self.types)
         return DotSpec(a, b, 1, self.style, self.max_levels - 1, a.bipolar and b.bipolar)
 
-    def graph(self) -> Graph:
-        inputs = tuple(zip(("x0", "x1"), self.types, strict=True))
-        return Graph(inputs, (Node("y", self.op, ("x0", "x1")),), ("y",))
-
-    def inputs(self) -> dict[str, Layout]:
-        return {f"x{i}": Layout(x, self.tile) for i, x in enumerate(self.types)}
-
-    def outputs(self) -> dict[str, Layout]:
-        return {"y": Layout(self.op.infer(*self.types), self.tile)}
-
-    def schedule(self) -> Schedule:
-        nest = Nest(
-            loops=(("beat", self.outputs()["y"].beats),),
-            takes={name: Mask.always() for name in self.inputs()},
-            gives={"y": Mask.always()},
-        )
-        return Schedule.single(nest, self.product.latency)
+    @property
+    def delay(self) -> int:
+        return self.product.latency
 
     def resources(self) -> Resources:
         each = self.product.resources()

@@ -8,13 +8,13 @@ import numpy as np
 
 from hwc.compiler.graph import (
     Dense,
-    MultiThreshold,
     Quantizer,
     Requant,
     TwoSlope,
     Type,
     WinogradProduct,
 )
+from hwc.hw.units.example_acts import requant, thresholds
 from hwc.hw.units.winograd_fold import WinogradFold
 
 __all__ = ["examples"]
@@ -28,24 +28,6 @@ def _product(rng: Rng, m: int, shape: tuple[int, ...], lo: int, hi: int) -> Wino
     return WinogradProduct(Dense(rng.integers(lo, hi + 1, shape)), m)
 
 
-def _thresholds(rng: Rng, op: WinogradProduct, x: Type, levels: int) -> MultiThreshold:
-    """Thresholds over the middle half of the sums, up and down; one level gives signs."""
-    t = op.infer(x)
-    quarter = (t.hi - t.lo) // 4
-    table = rng.integers(t.lo + quarter, t.hi - quarter + 1, (t.shape[-1], levels))
-    down = tuple(bool(b) for b in rng.integers(0, 2, t.shape[-1]))
-    lo, step = (-1, 2) if levels == 1 else (0, 1)
-    return MultiThreshold(np.sort(table, axis=1), down, lo, step)
-
-
-def _requant(rng: Rng, op: WinogradProduct, x: Type) -> Requant:
-    """Signed 8-bit codes from the middle half of the sums."""
-    t, shift = op.infer(x), 16
-    slope = (1 << 9 + shift) // (t.hi - t.lo)
-    m = rng.integers(slope // 2, slope, t.shape[-1])
-    return Requant(m, rng.integers(-(1 << 18), 1 << 18, t.shape[-1]), shift, -127, 127)
-
-
 def examples() -> Iterator[Case]:
     """All sizes, serial to parallel, with tails, every memory, every form of activation."""
     rng = np.random.default_rng(23)
@@ -57,7 +39,7 @@ def examples() -> Iterator[Case]:
 def _small(rng: Rng) -> Iterator[Case]:
     """F(2x2, 3x3) and F(2x2, 2x2) of narrow integers, in LUTs."""
     x, op = Type((2, 3, 1, 16, 3), 0, 3), _product(rng, 2, (3, 3, 3, 3), -3, 3)
-    act = _thresholds(rng, op, x, 3)
+    act = thresholds(rng, op, x, 3, mixed=True)
     yield op, x, None, WinogradFold(lanes=2, outs=2, points=16, style="lut")
     yield op, x, None, WinogradFold(lanes=3, outs=3, points=16, style="lut")
     yield op, x, act, WinogradFold(lanes=2, outs=1, points=16, style="lut", parts=2)
@@ -65,17 +47,22 @@ def _small(rng: Rng) -> Iterator[Case]:
     yield op, x, act, WinogradFold(pixels=1)
     yield op, x, act, WinogradFold(lanes=3, outs=2, points=8, style="lut", pixels=2)
     odd = Type((2, 1, 16, 3), 2, 9)
-    yield op, odd, _thresholds(rng, op, odd, 1), WinogradFold(lanes=2, outs=3, points=8)
+    yield op, odd, thresholds(rng, op, odd, 1, mixed=True), WinogradFold(lanes=2, outs=3, points=8)
     signs, op = Type((2, 2, 1, 9, 3), -1, 1, True), _product(rng, 2, (2, 2, 2, 3), -1, 1)
     yield op, signs, None, WinogradFold(lanes=2, outs=1, points=9)
     few = Type((2, 2, 1, 9, 3), -6, -1)
-    yield op, few, _thresholds(rng, op, few, 3), WinogradFold(lanes=3, outs=2, points=3, parts=2)
+    yield (
+        op,
+        few,
+        thresholds(rng, op, few, 3, mixed=True),
+        WinogradFold(lanes=3, outs=2, points=3, parts=2),
+    )
 
 
 def _bytes(rng: Rng) -> Iterator[Case]:
     """F(2x2, 3x3) of 8-bit integers, in DSP blocks."""
     x, op = Type((2, 2, 1, 16, 4), -128, 127), _product(rng, 2, (4, 3, 3, 4), -127, 127)
-    act = _requant(rng, op, x)
+    act = requant(rng, op, x)
     yield op, x, act, WinogradFold(1, 1, 16, 4, "bram", "dsp", "dsp", 6, 1)
     yield op, x, act, WinogradFold(2, 3, 4, 2, "lutrom", "dsp", "lut")
     yield op, x, act, WinogradFold(4, 1, 8, 1, "bram", "auto")
@@ -87,11 +74,11 @@ def _bytes(rng: Rng) -> Iterator[Case]:
 def _large(rng: Rng) -> Iterator[Case]:
     """F(4x4, 3x3), F(2x2, 4x4) and F(3x3, 3x3): divisors that are no power of two."""
     x, op = Type((1, 2, 1, 36, 2), -128, 127), _product(rng, 4, (2, 3, 3, 2), -127, 127)
-    yield op, x, _requant(rng, op, x), WinogradFold(1, 1, 36, 2, "bram", "dsp", pixels=4)
+    yield op, x, requant(rng, op, x), WinogradFold(1, 1, 36, 2, "bram", "dsp", pixels=4)
     x, op = Type((1, 2, 1, 36, 2), 0, 3), _product(rng, 4, (2, 3, 3, 2), -1, 1)
-    yield op, x, _thresholds(rng, op, x, 3), WinogradFold(2, 1, 6, 4, "lutrom", "dsp")
+    yield op, x, thresholds(rng, op, x, 3, mixed=True), WinogradFold(2, 1, 6, 4, "lutrom", "dsp")
     x, op = Type((2, 1, 25, 3), 0, 15), _product(rng, 2, (2, 4, 4, 3), -8, 7)
-    yield op, x, _thresholds(rng, op, x, 15), WinogradFold(2, 1, 25, 2)
+    yield op, x, thresholds(rng, op, x, 15, mixed=True), WinogradFold(2, 1, 25, 2)
     yield op, x, None, WinogradFold(3, 1, 5, pixels=1)
     x, op = Type((1, 1, 25, 2), -3, 3), _product(rng, 3, (2, 3, 3, 2), -4, 3)
-    yield op, x, _thresholds(rng, op, x, 1), WinogradFold(2, 2, 5, 3)
+    yield op, x, thresholds(rng, op, x, 1, mixed=True), WinogradFold(2, 2, 5, 3)
