@@ -20,11 +20,12 @@ from hwc.compiler.files import replaced, sha256
 from hwc.compiler.graph import Graph, Op, run
 from hwc.compiler.graph import Weights as Tensor
 from hwc.compiler.graph.errors import HwcError
-from hwc.compiler.lower import Lowered, agree, hardware, lower
+from hwc.compiler.lower import Lowered, agree, lower
 from hwc.compiler.map.candidates import interval
-from hwc.compiler.map.mapping import RESOURCES, Goal, design_resources, map_graph
+from hwc.compiler.map.mapping import RESOURCES, Goal, design_resources
 from hwc.compiler.map.mapping import Mapping as Mapped
-from hwc.compiler.map.variants import parse, tiled
+from hwc.compiler.map.tiling import map_network
+from hwc.compiler.map.variants import parse
 from hwc.compiler.network import Network, load_network
 from hwc.compiler.progress import Clock, Step
 from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
@@ -35,6 +36,7 @@ from hwc.hw.design import Design
 from hwc.hw.unit import extremes
 from hwc.models import load_data
 from hwc.sim.depths import size_queues
+from hwc.sim.model import optimization
 from hwc.sim.timing import Timing, simulate
 from hwc.sim.verilator import compile
 
@@ -106,20 +108,24 @@ def build(options: Options, listener: Step | None = None) -> Report:
         lowered = lower(network.source)
         check_outputs(lowered)
         inputs = _inputs(network, lowered, options)
-        source, forms = tiled(lowered.graph, parse(options.units))
-        graph = hardware(source)
+        goal = _goal(options, clock_mhz)
         clock("comparing with the quantized network")
         accuracy = _accuracy(network, lowered, inputs)
         clock("choosing units")
-        mapped = map_graph(graph, board, _goal(options, clock_mhz, forms))
+        graph, mapped = map_network(lowered.graph, board, goal)
         clock("sizing queues")
         sized = size_queues(mapped.design)
         mapped, steady = mapped.with_design(sized.design), sized.timing
         clock("writing and compiling RTL")
-        simulation = compile(mapped.design, options.work.absolute(), taps=layer_boundaries(mapped))
-        clock("verifying")
         frames = lowered.encode(inputs.frames)
         some = {name: x[: options.verify_inputs] for name, x in frames.items()}
+        simulation = compile(
+            mapped.design,
+            options.work.absolute(),
+            taps=layer_boundaries(mapped),
+            optimize=optimization(len(next(iter(some.values()))) * mapped.interval),
+        )
+        clock("verifying")
         checked = verify_network(simulation, mapped, graph, some, steady, options.seed)
         synthesized = synthesize_design(mapped.design, clock) if options.synth else None
         clock("writing the bundle")
@@ -189,7 +195,8 @@ def build(options: Options, listener: Step | None = None) -> Report:
     return report
 
 
-def _goal(options: Options, clock_mhz: float, units: Mapping[str, str]) -> Goal:
+def _goal(options: Options, clock_mhz: float) -> Goal:
+    units = parse(options.units)
     if options.target_fps is None:
         return Goal(clock_mhz, options.max_util, units=units)
     if not options.target_fps > 0:

@@ -18,6 +18,8 @@ __all__ = ["BundleError", "SystemCheck", "checked", "drive_bundle", "verify_bund
 
 BURST_COST = 4
 """Cycles of the bus beyond its words for a stream's part of a frame, at most."""
+RUNS, GOLDEN = 7, 16
+"""How often the golden frames are run behind AXI, and how many of these there are, at most."""
 SLOW = {"latency": (5, 60), "stall": 0.35}
 """A memory that is late and busy."""
 
@@ -49,7 +51,7 @@ def verify_bundle(bundle: Path, work: Path, seed: int = 1) -> SystemCheck:
     if an integer or a predicted cycle differs, or if an injected error is not reported.
     """
     try:
-        manifest, board = _simulated(bundle, work, seed)
+        manifest, board = _simulated(bundle, work, RUNS * GOLDEN, seed)
         if isinstance(board, SimulatedLine):
             return _serial(bundle, manifest, board, seed)
         return _axi(bundle, manifest, board)
@@ -66,7 +68,7 @@ def drive_bundle(bundle: Path, work: Path, frames: int, seed: int = 1) -> int:
     BundleError if an integer differs.
     """
     try:
-        _, board = _simulated(bundle, work, seed)
+        _, board = _simulated(bundle, work, frames, seed)
         with Accelerator(bundle, board) as accelerator:
             return accelerator.selftest(frames).frames
     except DriverError as error:
@@ -74,14 +76,16 @@ def drive_bundle(bundle: Path, work: Path, frames: int, seed: int = 1) -> int:
 
 
 def _simulated(
-    bundle: Path, work: Path, seed: int
+    bundle: Path, work: Path, frames: int, seed: int
 ) -> tuple[dict[str, Any], SimulatedBoard | SimulatedLine]:
-    """The manifest of a bundle, and a board of its own files, their hashes checked."""
+    """The manifest of a bundle, and a board of its own files, their hashes checked, on which about
+    so many frames will run."""
     manifest = read_manifest(bundle)
     network, shell = (checked(bundle, manifest[part]) for part in ("rtl", "shell"))
     if manifest["shell"]["kind"] == "serial":
         return manifest, SimulatedLine(compile_line(network, shell, work), manifest)
-    compiled = compile_board(network, shell, work)
+    cycles = frames * manifest["cycles"]["interval"]
+    compiled = compile_board(network, shell, work, cycles)
     return manifest, SimulatedBoard(compiled, seed, manifest["clock_mhz"])
 
 

@@ -47,6 +47,10 @@ class Goal:
         part = [share.get(r, 0.7) if isinstance(share, Table) else share for r in RESOURCES]
         return tuple(f * getattr(budget, r) for f, r in zip(part, RESOURCES, strict=True))
 
+    def share(self, used: Resources, budget: Resources) -> float:
+        """Sum over all resources of the shares of their limits that are used."""
+        return _shares(_cost(used), self.limits(budget))
+
 
 @dataclass(frozen=True)
 class Mapping:
@@ -66,6 +70,14 @@ class Mapping:
     def with_design(self, design: Design) -> Mapping:
         """The same choices with another design, such as one whose queues have been sized."""
         return replace(self, design=design)
+
+    def share(self, board: Board, goal: Goal) -> float:
+        """Sum over all resources of the shares of their limits that the design takes."""
+        return goal.share(design_resources(self.design), board.budget)
+
+    def rank(self, board: Board, goal: Goal) -> tuple[float, float]:
+        """Interval if it counts, then :meth:`share`; less is better."""
+        return (self.interval if goal.max_interval is None else 0), self.share(board, goal)
 
 
 def map_graph(graph: Graph, board: Board, goal: Goal) -> Mapping:
@@ -111,8 +123,12 @@ def _solve(plan: _Plan, goal: Goal, limits: Cost) -> Solution | None:
 
 def _rank(solution: Solution, goal: Goal, limits: Cost) -> tuple[float, float]:
     """Interval if it counts, then the shares of the limits that are used; less is better."""
-    shares = sum(u / max(m, 1) for u, m in zip(solution.used, limits, strict=True))
-    return (solution.interval if goal.max_interval is None else 0), shares
+    used = _shares(solution.used, limits)
+    return (solution.interval if goal.max_interval is None else 0), used
+
+
+def _shares(used: Cost, limits: Cost) -> float:
+    return sum(u / max(m, 1) for u, m in zip(used, limits, strict=True))
 
 
 def design_resources(design: Design) -> Resources:

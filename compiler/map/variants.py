@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hwc.compiler.graph import Graph, convolutions, winograd
+from hwc.compiler.graph import Conv2d, Graph, convolutions, winograd
 from hwc.compiler.map.candidates import MappingError
 from hwc.compiler.map.problem import Choice, Cost
 from hwc.compiler.map.stages import Stage
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
+from hwc.hw.units.toom import LARGEST
 
 __all__ = ["Other", "check_layers", "only", "others", "parse", "tiled"]
 
@@ -63,6 +64,13 @@ def tiled(graph: Graph, units: Mapping[str, str]) -> tuple[Graph, dict[str, str]
             raise MappingError(
                 f"--unit {layer}={form}: tiles are for convolutions of stride 1 and one group, "
                 f"with quadratic kernels and no dilation; of these there is {there}"
+            )
+        op = legal[layer].op
+        assert isinstance(op, Conv2d)
+        window = forms[form] + op.weight.shape[1] - 1
+        if window > LARGEST:
+            raise MappingError(
+                f"--unit {layer}={form}: windows are {window} rows high, at most {LARGEST} can be"
             )
         sizes[layer] = forms[form]
     left = {layer: form for layer, form in units.items() if layer not in sizes}

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-__all__ = ["Toom", "cook_toom"]
+__all__ = ["LARGEST", "Toom", "cook_toom"]
 
 POINTS = tuple(map(Fraction, ("0", "1", "-1", "2", "-2", "1/2", "-1/2", "3", "-3")))
 """Where polynomials are evaluated, besides infinity: small numbers give small constants."""
+
+LARGEST = len(POINTS) + 1
+"""The most products, m + r - 1, that there are points for."""
 
 Row = list[Fraction]
 Ints = tuple[tuple[int, ...], ...]
@@ -36,14 +39,14 @@ class Toom:
 
 @lru_cache(maxsize=64)
 def cook_toom(m: int, r: int) -> Toom:
-    """F(m, r) for m, r >= 1 and m + r - 1 up to one more than there are :data:`POINTS`.
+    """F(m, r) for m, r >= 1 and m + r - 1 up to :data:`LARGEST`.
 
     A product of polynomials is found from its values; this is the transposed algorithm. The rows
     of g and b carry no common factor: those are moved to a, where few numbers see them.
     """
     n = m + r - 1
-    if min(m, r) < 1 or n - 1 > len(POINTS):
-        raise ValueError(f"F({m}, {r}): m, r >= 1 and m + r <= {len(POINTS) + 2} are needed")
+    if min(m, r) < 1 or n > LARGEST:
+        raise ValueError(f"F({m}, {r}): m, r >= 1 and m + r <= {LARGEST + 1} are needed")
     points = POINTS[: n - 1]
 
     def values(size: int) -> list[Row]:

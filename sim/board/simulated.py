@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwc.hw.shell.shell import SHELL_TOP
 from hwc.hw.verilog import TOP
 from hwc.sim.board.program import BoardFault, Program
-from hwc.sim.model import compile_program
+from hwc.sim.model import compile_program, optimization
 
 __all__ = ["BASE", "SimulatedBoard", "compile_board"]
 
@@ -36,11 +36,17 @@ class SimulatedBuffer:
         """Nothing: all memory is given back when the board is closed."""
 
 
-def compile_board(network: str, shell: str, directory: str | Path) -> Path:
-    """The simulator of these two Verilog texts, built or taken from ``directory``."""
+def compile_board(
+    network: str, shell: str, directory: str | Path, cycles: int | None = None
+) -> Path:
+    """The simulator of these two Verilog texts, built or taken from ``directory``.
+
+    ``cycles``: about how many it is going to simulate; many without.
+    """
     source = (Path(__file__).parent / "board.cpp").read_text()
     files = {"network.v": network, "shell.v": shell}
-    return compile_program(files, SHELL_TOP, source, Path(directory))
+    level = 1 if cycles is None else optimization(cycles)
+    return compile_program(files, SHELL_TOP, source, Path(directory), level)
 
 
 class SimulatedBoard:

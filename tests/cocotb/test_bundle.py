@@ -61,6 +61,17 @@ def test_a_right_bundle_passes(bundle: Path, verify: Callable[..., Result]) -> N
     assert len(json.loads(result.stdout)["passed"]) == TESTS
 
 
+def test_a_bundle_of_one_element_at_a_time_passes(
+    serial_bundle: Path, verify: Callable[..., Result]
+) -> None:
+    manifest = json.loads((serial_bundle / "manifest.json").read_text())
+    (stream,) = manifest["inputs"].values()
+    assert stream["tile"] == [1]
+    result = verify(str(serial_bundle), "--json", "--seed", "7")
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["passed"]) == TESTS
+
+
 def test_a_changed_golden_value_fails(copy: Path, verify: Callable[..., Result]) -> None:
     (path,) = (copy / "golden").glob("head*.npy")
     golden = np.load(path)

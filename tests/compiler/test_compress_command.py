@@ -194,3 +194,21 @@ def test_what_comes_out_builds_and_verifies(recipe, tmp_path, monkeypatch):
     assert report.verified.mismatches == 0
     assert report.accuracy.differing_outputs == 0
     assert report.weights.nonzero_ratio < 0.35
+
+
+@pytest.mark.slow
+def test_resnet_50_loses_three_quarters_of_its_weights(tmp_path):
+    """The recipe of docs/compression.md, on smaller images."""
+    folder = Path(__file__).parents[2] / "benchmarks" / "recipes" / "resnet-50"
+    out = tmp_path / "small.pt"
+    result = run(
+        "resnet-50", "--recipe", folder / "structured.toml", "--data", "noise:3x32x32",
+        "--images", 10, "-o", out, "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["parameters"] == 25_557_032 - 990 * 2049  # ten classes instead of a thousand
+    assert report["nonzero_ratio"] > 4
+    assert report["ratio"] > 16
+    assert report["file_bytes"] == out.stat().st_size
+    assert load(out).source.nodes

