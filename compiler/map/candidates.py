@@ -47,7 +47,7 @@ from hwc.hw.units.times import TimesUnit
 from hwc.hw.units.window import LineBuffer
 from hwc.hw.units.winograd import Winograd
 
-__all__ = ["MappingError", "candidates", "interval", "tiles_in"]
+__all__ = ["PIPELINED", "MappingError", "candidates", "interval", "tiles_in"]
 
 Tile = tuple[int, ...]
 

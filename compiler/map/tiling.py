@@ -8,11 +8,16 @@ from dataclasses import dataclass, replace
 from hwc.boards.board import Board
 from hwc.compiler.graph import Conv2d, Graph, Node, WinogradProduct, convolutions, winograd
 from hwc.compiler.lower import hardware
-from hwc.compiler.map.candidates import MappingError, candidates, interval
+from hwc.compiler.map.candidates import PIPELINED, MappingError, interval
 from hwc.compiler.map.mapping import Goal, Mapping, map_graph
 from hwc.compiler.map.stages import stages
 from hwc.compiler.map.variants import SIZES, TILED, Other, tiled
+from hwc.hw.design import Design
+from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
+from hwc.hw.units.repack import Repack
+from hwc.hw.units.window import LineBuffer
+from hwc.hw.units.winograd import Winograd
 
 __all__ = ["map_network"]
 
@@ -95,13 +100,28 @@ def _trials(graph: Graph, mapped: Mapping, board: Board, goal: Goal) -> Iterator
     nodes = {node.name: node for node in graph.nodes}
     alone = replace(goal, max_interval=goal.max_interval or mapped.interval, units={})
     for name, aliases in names.items():
-        unit = mapped.design.instances.get(aliases[-1])
+        last = aliases[-1]
+        unit = mapped.design.instances.get(last)
         if goal.units.keys() & set(aliases) or unit is None:
             continue
         if goal.share(unit.resources(), board.budget) < WORTH:
             continue
+        plain = _Way(unit.variant, 0, goal.share(_around(mapped.design, last), board.budget), unit)
         layer = _layer(graph, [nodes[alias] for alias in aliases])
-        yield _Trial(name, aliases[-1], tuple(_ways(layer, board, alone)))
+        yield _Trial(name, last, tuple(_ways(layer, plain, board, alone)))
+
+
+def _around(design: Design, name: str) -> Resources:
+    """What a unit takes with its line buffer and the converters in front of it."""
+    total, names = Resources.zero(), [name]
+    while names:
+        here = names.pop()
+        total = total + design.instances[here].resources()
+        for edge in design.edges:
+            source = design.instances.get(edge.src[0])
+            if edge.dst[0] == here and isinstance(source, LineBuffer | Repack):
+                names.append(edge.src[0])
+    return total
 
 
 def _layer(graph: Graph, nodes: list[Node]) -> Graph:
@@ -110,35 +130,53 @@ def _layer(graph: Graph, nodes: list[Node]) -> Graph:
     return Graph(((source, graph.types[source]),), tuple(nodes), (nodes[-1].name,)).verify()
 
 
-def _ways(layer: Graph, board: Board, goal: Goal) -> Iterator[_Way]:
-    """The layer without tiles, and with those of every size."""
-    mapped = map_graph(hardware(layer), board, goal)
-    unit = mapped.design.instances[layer.outputs[0]]
-    plain = _Way(unit.variant, 0, mapped.share(board, goal), unit)
-    yield plain
+def _ways(layer: Graph, plain: _Way, board: Board, goal: Goal) -> Iterator[_Way]:
+    """The layer without tiles, and with those of every size.
+
+    Where the unit for tiles alone takes less than ``plain``, the layer is mapped both ways.
+    """
     conv = layer.nodes[0]
     assert isinstance(conv.op, Conv2d)
-    for m in SIZES:
-        if m + conv.op.weight.shape[1] - 1 <= WINDOW:
-            yield _in_tiles(hardware(winograd(layer, {conv.name: m})), m, plain, board, goal)
+    sizes = [m for m in SIZES if m + conv.op.weight.shape[1] - 1 <= WINDOW]
+    tiles = [_unit(hardware(winograd(layer, {conv.name: m})), m, board, goal) for m in sizes]
+    if any(way.share < plain.share for way in tiles):
+        mapped = map_graph(hardware(layer), board, goal)
+        unit = mapped.design.instances[layer.outputs[0]]
+        plain = _Way(unit.variant, 0, mapped.share(board, goal), unit)
+    yield plain
+    for way in tiles:
+        if way.share < plain.share:
+            moved = hardware(winograd(layer, {conv.name: way.tile}))
+            yield _whole(moved, way, board, goal)
+        else:
+            yield way
 
 
-def _in_tiles(layer: Graph, m: int, plain: _Way, board: Board, goal: Goal) -> _Way:
-    """The layer in tiles of m; mapped as a whole only if its cheapest unit takes less by itself."""
-    form, cycles = f"{TILED}{m}", goal.max_interval
+def _unit(layer: Graph, m: int, board: Board, goal: Goal) -> _Way:
+    """The slowest unit for tiles of m that is fast enough, by itself."""
+    form, levels, cycles = f"{TILED}{m}", board.levels(goal.clock_mhz), goal.max_interval
     (stage,) = (s for s in stages(layer)[0] if isinstance(s.op, WinogradProduct))
+    assert isinstance(stage.op, WinogradProduct)
     assert cycles is not None
+    best, quick = _Way(form, m, why=f"no unit takes {cycles:,} cycles a frame or less"), 0
+    kind, most = stage.sources[0].type, min(levels, PIPELINED)
+    for unit in Winograd.candidates(stage.op, kind, stage.activation, max_levels=most, near=cycles):
+        if interval(unit) > cycles or unit.levels() > levels:
+            continue
+        if quick and interval(unit) < quick:
+            break
+        quick, share = interval(unit), goal.share(unit.resources(), board.budget)
+        if share < best.share:
+            best = _Way(form, m, share, unit)
+    return best
+
+
+def _whole(layer: Graph, way: _Way, board: Board, goal: Goal) -> _Way:
+    """The layer in tiles with all that stands around its unit."""
     try:
-        offers = candidates(stage, (), board.levels(goal.clock_mhz), cycles)
-        quick = [unit for unit in offers if interval(unit) <= cycles]
-        if not quick:
-            least = min(map(interval, offers))
-            return _Way(form, m, why=f"takes {least:,} cycles a frame at least")
-        shares = [goal.share(unit.resources(), board.budget) for unit in quick]
-        unit = quick[shares.index(min(shares))]
-        if min(shares) >= plain.share:
-            return _Way(form, m, min(shares), unit)
         mapped = map_graph(layer, board, goal)
     except MappingError as error:
-        return _Way(form, m, why=str(error))
-    return _Way(form, m, mapped.share(board, goal), mapped.design.instances[stage.tensor])
+        return replace(way, share=float("inf"), unit=None, why=str(error))
+    units = mapped.design.instances.values()
+    (unit,) = (unit for unit in units if isinstance(unit, Winograd))
+    return replace(way, share=mapped.share(board, goal), unit=unit)
