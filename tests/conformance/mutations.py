@@ -72,8 +72,8 @@ class Mutants:
     mutations: tuple[Mutation, ...]
 
     @classmethod
-    def of(cls, unit: Unit, count: int, builds: Path, *, batch: int = 6, seed: int = 1) -> Mutants:
-        """``count`` faults in the unit, its control included, queues left out."""
+    def of(cls, unit: Unit, count: int, batch: int, builds: Path, seed: int = 1) -> Mutants:
+        """``count`` faults in the unit, its control included, queues left out; ``batch`` frames."""
         trial = Trial.of([unit], batch, seed)
         text, mutations = _mutate(to_verilog(trial.design), count, seed)
         with pytest.MonkeyPatch.context() as patch:

@@ -1,0 +1,33 @@
+"""The suite finds faults: of those that yosys puts into a unit's netlist nearly all are seen.
+
+What survives changes no output that a stream carries (bits that only unused codes reach, a register
+that is written before it is read, control in states that are never entered) or only one in so many
+inputs that random ones do not meet it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwc.hw.unit import Unit
+
+from .bench import discover
+from .mutations import Mutants
+from .suite import batch_of
+
+FAULTS = 50
+LEAST = 0.8
+"""Share of the faults of a unit that is found."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", discover(), ids=lambda unit: unit.__name__)
+def test_faults_are_found(unit: type[Unit], builds: Path, tmp_path: Path) -> None:
+    example = next(unit.examples())
+    mutants = Mutants.of(example, FAULTS, batch_of(example), builds)
+    assert len(mutants.mutations) == FAULTS
+    left = mutants.survivors(tmp_path)
+    print(f"{unit.__name__}: {len(left)} of {FAULTS} survive: {'; '.join(map(str, left))}")
+    assert len(left) <= (1 - LEAST) * FAULTS, left
