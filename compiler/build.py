@@ -31,7 +31,7 @@ from hwc.compiler.progress import Clock, Step
 from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
 from hwc.compiler.synthesis import Synthesized, synthesize_design
 from hwc.compiler.system import drive_bundle
-from hwc.compiler.verification import Checked, layer_boundaries, verify_network
+from hwc.compiler.verification import Checked, check_passes, layer_boundaries, verify_network
 from hwc.hw.design import Design
 from hwc.hw.unit import extremes
 from hwc.models import load_data
@@ -109,16 +109,17 @@ def build(options: Options, listener: Step | None = None) -> Report:
         check_outputs(lowered)
         inputs = _inputs(network, lowered, options)
         goal = _goal(options, clock_mhz)
+        frames = lowered.encode(inputs.frames)
+        some = {name: x[: options.verify_inputs] for name, x in frames.items()}
         clock("comparing with the quantized network")
         accuracy = _accuracy(network, lowered, inputs)
         clock("choosing units")
         graph, mapped = map_network(lowered.graph, board, goal)
+        check_passes(lowered.graph, graph, some)
         clock("sizing queues")
         sized = size_queues(mapped.design)
         mapped, steady = mapped.with_design(sized.design), sized.timing
         clock("writing and compiling RTL")
-        frames = lowered.encode(inputs.frames)
-        some = {name: x[: options.verify_inputs] for name, x in frames.items()}
         simulation = compile(
             mapped.design,
             options.work.absolute(),

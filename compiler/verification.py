@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from hwc.compiler.graph import Graph, run
 from hwc.compiler.map.mapping import Mapping as Mapped
 from hwc.hw.design import Edge
-from hwc.sim.check import verify
+from hwc.sim.check import VerificationError, verify
 from hwc.sim.stalls import Stalls
 from hwc.sim.timing import Timing
 from hwc.sim.verilator import Result, Simulation
 
-__all__ = ["Checked", "layer_boundaries", "verify_network"]
+__all__ = ["Checked", "check_passes", "layer_boundaries", "verify_network"]
 
 Ints = NDArray[np.int64]
 
@@ -43,6 +43,22 @@ class Checked:
     taps: int
     latency: int
     interval: Fraction
+
+
+def check_passes(before: Graph, after: Graph, frames: Mapping[str, Ints]) -> None:
+    """Compare what the lowered graph says with the graph that is built, on raw frames.
+
+    Raises VerificationError: a pass between the two changed the network, which is a fault of ours.
+    """
+    wanted, found = run(before, frames), run(after, frames)
+    for name in before.outputs:
+        wrong = np.argwhere(found[name] != wanted[name])
+        if len(wrong):
+            place = tuple(int(i) for i in wrong[0])
+            raise VerificationError(
+                f"output {name!r}: the graph that is built says {found[name][place]} at {place}, "
+                f"the lowered network {wanted[name][place]}; please report this with the model"
+            )
 
 
 def layer_boundaries(mapped: Mapped) -> tuple[str, ...]:

@@ -162,8 +162,7 @@ class _Path:
             if isinstance(node.op, MultiThreshold | Requant):
                 ends = np.sort(node.op.reference(ends), axis=0)
             elif isinstance(node.op, SumPool2d | GlobalSumPool):
-                # Sums of a constant differ at borders; those of 0 are 0.
-                ends = np.where((ends == 0).all(axis=0), 0, [[0], [1]])
+                ends = _summed(node.op, types[node.args[0]], ends)
         return {c: int(a) for c, (a, b) in enumerate(ends.T.tolist()) if a == b}
 
     @property
@@ -210,6 +209,16 @@ class _Path:
             shape = types[node.name].shape
             return Reshape((*shape[:-1], shape[-1] // count * len(keep)))
         return op
+
+
+def _summed(op: SumPool2d | GlobalSumPool, x: Type, ends: Ints) -> Ints:
+    """The smallest and largest sum of values between the smallest and largest of each channel."""
+    if isinstance(op, GlobalSumPool):
+        return ends * (x.size // x.shape[-1])
+    ends = ends * (op.kernel[0] * op.kernel[1])
+    if any(op.padding):  # fewer places count at a border
+        ends = np.stack([np.minimum(ends[0], 0), np.maximum(ends[1], 0)])
+    return ends
 
 
 def _channel(op: Scale, c: int, sign: int) -> bytes:

@@ -233,6 +233,23 @@ def move_threshold(mapped, graph, frames):
     return name, dataclasses.replace(unit, act=act)
 
 
+def test_a_pass_that_changes_the_network_fails_the_build(checkpoint, tmp_path, monkeypatch):
+    """What is simulated must be the lowered network, not only what the passes left of it."""
+
+    def broken(graph):
+        last = graph.nodes[-1]
+        dense = np.array(last.op.weight.dense())
+        dense[1, 2] = -dense[1, 2]
+        changed = replace(last, op=MatMul(Binary(dense)))
+        return hardware(replace(graph, nodes=(*graph.nodes[:-1], changed)))
+
+    monkeypatch.setattr("hwc.compiler.build.hardware", broken)
+    options = Options(checkpoint, "pynq-z2", tmp_path / "b", work=tmp_path / "w")
+    with pytest.raises(VerificationError, match=r"that is built says -?\d+ at \(\d+, 1\)"):
+        build(options)
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize("fault", [flip_weight, move_threshold])
 def test_one_wrong_number_fails_verification(checkpoint, cache, fault):
     graph, mapped, frames = mapped_network(checkpoint)

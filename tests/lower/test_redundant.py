@@ -9,6 +9,7 @@ from hwc.compiler.graph import (
     Conv1d,
     Conv2d,
     Dense,
+    GlobalSumPool,
     Graph,
     MatMul,
     MaxPool2d,
@@ -245,6 +246,50 @@ def test_a_sum_of_what_may_be_zero_is_no_constant() -> None:
         Requant([1], [0], 0, -99, 99),
     )
     same(graph, [3, 2])
+
+
+@pytest.mark.parametrize(
+    ("pool", "shift"),
+    [(SumPool2d((3, 3), (2, 2), (1, 0, 0, 1)), 6), (SumPool2d((2, 3)), 5), (GlobalSumPool(), 8)],
+    ids=["padded", "whole windows", "global"],
+)
+def test_a_mean_that_is_quantized_is_no_constant(pool: Op, shift: int) -> None:
+    """The step of a mean is many of its sum: neighbouring sums are one code, far ones are not."""
+    levels = table(4, 3, 60)
+    levels[1] = [9000, 9001, 9002]  # always 0
+    head = Conv2d(Dense(dense(4, 3, 3, 2))), MultiThreshold(levels), pool
+    reader = MatMul(Dense(dense(5, 4)))
+    graph = chain(Type((7, 7, 2), 0, 15), *head, Requant([5], [9], shift, 0, 15), reader)
+    same(graph, [3, 5])
+
+
+@pytest.mark.parametrize("pool", [SumPool2d((2, 3)), GlobalSumPool()], ids=["windows", "global"])
+def test_sums_of_a_constant_go_into_the_next_quantizer(pool: Op) -> None:
+    levels = table(4, 3, 60)
+    levels[2] = [-9000, -8999, 9000]  # always 2
+    graph = chain(
+        Type((4, 5, 2), -8, 7),
+        Conv2d(Dense(dense(4, 1, 1, 2))),
+        MultiThreshold(levels),
+        pool,
+        MatMul(Dense(dense(3, 4))),
+        Requant([1], [0], 2, -99, 99),
+    )
+    same(graph, [3, 3])
+
+
+def test_a_constant_is_none_where_a_pool_is_padded() -> None:
+    levels = table(4, 3, 60)
+    levels[2] = [-9000, -8999, 9000]
+    graph = chain(
+        Type((4, 5, 2), -8, 7),
+        Conv2d(Dense(dense(4, 1, 1, 2))),
+        MultiThreshold(levels),
+        SumPool2d((2, 3), padding=(1, 0, 0, 0)),
+        MatMul(Dense(dense(3, 4))),
+        Requant([1], [0], 2, -99, 99),
+    )
+    same(graph, [4, 3])
 
 
 def test_negated_twins_through_two_quantizers() -> None:
