@@ -2,7 +2,8 @@
 
 Batch-norms and affine functions next to a linear operation go into its weights, in float64, and
 max-pools move behind the monotone functions that follow them (an integer of 8 bits is pooled there,
-not a sum). Only what one node alone reads is touched, and only constants that no quantizer holds.
+not a sum), as do reshapes and transpositions. Only what one node alone reads is touched, and only
+constants that no quantizer holds.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from hwc.compiler.source import (
     MaxPool,
     PRelu,
     Relu,
+    Reshape,
     Source,
     SourceNode,
+    Transpose,
 )
 from hwc.compiler.source.evaluate import batch_norm_constants
 
@@ -46,6 +49,7 @@ def fold(source: Source) -> Source:
     draft.change(_behind_flatten)
     draft.change(_into_layer_after)
     draft.change(_pool_last)
+    draft.change(_movement_last)
     return draft.source()
 
 
@@ -145,6 +149,21 @@ def _pool_last(draft: Draft, node: SourceNode) -> bool:
     if isinstance(reader.op, PRelu) and reader.args[1] in draft.tensors:
         rising = bool((draft.tensors[reader.args[1]] >= 0).all())
     if not rising:
+        return False
+    draft.replace(node.name, reader.op, node.args[0], *reader.args[1:])
+    draft.replace(reader.name, node.op, node.name)
+    return True
+
+
+def _movement_last(draft: Draft, node: SourceNode) -> bool:
+    """A movement commutes with what is the same for every element."""
+    reader = draft.sole_reader(node.name)
+    if not isinstance(node.op, (Reshape, Transpose)) or reader is None:
+        return False
+    alike = isinstance(reader.op, (Relu, HardTanh))
+    if isinstance(reader.op, PRelu) and reader.args[1] in draft.tensors:
+        alike = draft.tensors[reader.args[1]].size == 1
+    if not alike:
         return False
     draft.replace(node.name, reader.op, node.args[0], *reader.args[1:])
     draft.replace(reader.name, node.op, node.name)

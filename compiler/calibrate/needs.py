@@ -7,6 +7,8 @@ lowering), and what it gives is quantized when something else wants integers. `t
 
 from __future__ import annotations
 
+import numpy as np
+
 from hwc.compiler.calibrate.config import Config
 from hwc.compiler.calibrate.layers import is_linear
 from hwc.compiler.source import (
@@ -33,8 +35,11 @@ from hwc.compiler.source import (
     Transpose,
     Upsample,
 )
+from hwc.compiler.source.arrange import rearrange
 
-__all__ = ["TABLE_BITS", "code_bits", "gives_codes", "moves", "shares_scale", "takes_codes"]
+__all__ = [
+    "TABLE_BITS", "code_bits", "gives_codes", "mixes", "moves", "shares_scale", "takes_codes",
+]  # fmt: skip
 
 TABLE_BITS = 10
 """Widest codes in front of a function that becomes a table."""
@@ -78,6 +83,18 @@ def moves(op: SourceOp) -> bool:
     if isinstance(op, Pad):
         return op.value == 0
     return isinstance(op, (Flatten, Reshape, MaxPool, Slice, Transpose, Upsample))
+
+
+def mixes(source: Source, node: SourceNode) -> bool:
+    """True if a channel of the result has elements of several channels of the argument, which then
+    must have one scale."""
+    if not isinstance(node.op, (Reshape, Transpose)):
+        return False
+    shape = source.shapes[node.args[0]]
+    channels = np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
+    moved = rearrange(node, [np.broadcast_to(channels, shape)[None]])[0]
+    rows = moved.reshape(len(moved), -1)
+    return bool((rows != rows[:, :1]).any())
 
 
 def code_bits(op: SourceOp, config: Config) -> int:

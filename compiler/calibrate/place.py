@@ -12,6 +12,7 @@ from hwc.compiler.calibrate.layers import is_linear
 from hwc.compiler.calibrate.needs import (
     code_bits,
     gives_codes,
+    mixes,
     moves,
     shares_scale,
     takes_codes,
@@ -19,8 +20,10 @@ from hwc.compiler.calibrate.needs import (
 from hwc.compiler.calibrate.plan import Layer, Plan, Rescale
 from hwc.compiler.source import (
     Add,
+    Affine,
     ArgMax,
     AvgPool,
+    BatchNorm,
     Concat,
     Function,
     GlobalAvgPool,
@@ -36,6 +39,10 @@ from hwc.compiler.source import (
 )
 
 __all__ = ["place"]
+
+SUM_BITS = 12
+"""Bits of sums that go to other channels and then to the host, or are compared: one scale must do
+for all channels, but 8 bits would be coarse for what needs no multiplication any more."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,9 @@ class _Placer:
             sites = [self._site(a, code_bits(node.op, self.config), node) for a in self._xs(node)]
             for site in sites[1:] if shares_scale(node.op) else []:
                 self._unite(sites[0], site)
+        for node in self.nodes.values():
+            if mixes(self.source, node) and self._apart(node.args[0]):
+                self._site(node.args[0], SUM_BITS)
         plan = Plan(bits=self.bits, classes={s: self._root(s) for s in self.parent})
         for site, scale in self.known.items():
             plan.fixed.setdefault(plan.classes[site], scale)
@@ -90,6 +100,17 @@ class _Placer:
                     if origin.layer:
                         plan.layers[origin.name].compared = True
         return plan
+
+    def _apart(self, value: str) -> bool:
+        """True if the channels of a value have scales or offsets of their own."""
+        while self._begin(value, False) not in self.parent and value in self.nodes:
+            op = self.nodes[value].op
+            if is_linear(op) or isinstance(op, (PRelu, Affine, BatchNorm)):
+                return True
+            if not (moves(op) or isinstance(op, (Relu, HardTanh))):
+                return False
+            value = self.nodes[value].args[0]
+        return False
 
     def _takes(self, node: SourceNode) -> bool:
         return takes_codes(self.source, node)

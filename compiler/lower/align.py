@@ -14,6 +14,7 @@ from hwc.compiler.lower.value import INFINITY, LowerError, Value
 
 __all__ = [
     "LARGEST_RATIO",
+    "alike",
     "clip_codes",
     "one_scale",
     "positive_slopes",
@@ -23,6 +24,9 @@ __all__ = [
 
 LARGEST_RATIO = 256
 """Scales whose ratio needs a larger integer than this are not brought together by multipliers."""
+
+ALIKE_BITS = 40
+"""Widest integers to which channels are brought so that they can be exchanged."""
 
 
 def clip_codes(build: Builder, value: Value) -> Value:
@@ -140,3 +144,30 @@ def one_scale(build: Builder, value: Value, groups: int = 1) -> Value:
     node = build.helper(value.node, "scale", op, value.node)
     slope = np.repeat(vector(units), slopes.shape[1])
     return replace(value, node=node, type=build.type(node), slope=collapse(slope))
+
+
+def alike(build: Builder, value: Value) -> Value | None:
+    """The value with one scale and one offset for all channels, exactly: codes are multiplied and
+    shifted as integers. None if those would be wider than `ALIKE_BITS`."""
+    slopes, offsets = spread(value.slope, value.channels), spread(value.offset, value.channels)
+    start = offsets[0]
+    scaled = small_ratios(np.concatenate([slopes, offsets - start]), 1 << ALIKE_BITS)
+    if scaled is None:
+        return None
+    m, b, unit = scaled[0][: len(slopes)], scaled[0][len(slopes) :], scaled[1]
+    lo, hi = value.type.lo, value.type.hi
+    ends = [r * end + c for r, c in zip(m, b, strict=True) for end in (lo, hi)]
+    if max(map(abs, ends)).bit_length() > ALIKE_BITS:
+        return None
+    op = Requant(m, b, 0, min(ends), max(ends), "floor")
+    node = build.helper(value.node, "alike", op, value.node)
+    second = value.second
+    if second is not None:  # as a function of the first line, wherever that is one
+        other, shift = spread(second.slope, len(slopes)), spread(second.offset, len(slopes))
+        ratio = other / np.where(slopes == 0, vector(1), slopes)
+        new = ratio * start + shift - ratio * offsets
+        second = replace(second, slope=collapse(ratio * unit), offset=collapse(new))
+    return replace(
+        value, node=node, type=build.type(node), slope=vector(unit), offset=vector(start),
+        second=second,
+    )  # fmt: skip

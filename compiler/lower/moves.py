@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from hwc.compiler.graph import Gather, Reshape, Window
-from hwc.compiler.lower.align import clip_codes, zero_message
+from hwc.compiler.lower.align import alike, clip_codes, zero_message
 from hwc.compiler.lower.builder import Builder
 from hwc.compiler.lower.exact import Vector, collapse, spread
 from hwc.compiler.lower.geometry import channels_last, plane, sides, torch_order
@@ -45,14 +45,27 @@ def move(
     else:
         moved = np.moveaxis(elements, 0, -1).ravel()
         index = np.where(moved < 0, -1, places[np.maximum(moved, 0)])
-    vectors = _Vectors(x, index, new)
-    value = x.mapped(vectors.of) if vectors.needed else x
+    x, value = _moved(build, x, index, new)
     node = x.node
     if not (len(index) == x.type.size and (index == np.arange(len(index))).all()):
         node = build.helper(name, "moved", Gather(index, new, fill or 0), node)
     elif new != x.type.shape:
         node = build.emit(name, Reshape(new), node)
     return replace(value, node=node, type=build.type(node), order=order, origin=name)
+
+
+def _moved(build: Builder, x: Value, index: np.ndarray, new: Shape) -> tuple[Value, Value]:
+    """x, and x with its vectors in the order of the new channels. Where one of these comes from
+    several, x has been given one scale and offset."""
+    if x.rows == 1:
+        return x, x
+    try:
+        return x, x.mapped(_Vectors(x, index, new).of)
+    except LowerError:
+        same = alike(build, x)
+        if same is None:
+            raise
+    return same, same.mapped(_Vectors(same, index, new).of)
 
 
 def _pending(places: np.ndarray, elements: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
@@ -83,7 +96,6 @@ class _Vectors:
     def __init__(self, x: Value, index: np.ndarray, new: Shape) -> None:
         self.x, self.new = x, new
         self.channels = np.where(index < 0, -1, index % x.channels).reshape(-1, new[-1])
-        self.needed = x.rows > 1
 
     def of(self, values: Vector) -> Vector:
         """The vector of the new channels; LowerError if the parts of one differ."""
