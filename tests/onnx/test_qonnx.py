@@ -185,3 +185,22 @@ def test_unknown_rounding_mode() -> None:
     model = model_of([made], {"x": (2, 4)}, ["y"], {"s": S(1), "z": S(0), "b": S(5)}, kind=1)
     with pytest.raises(OnnxError, match="Quant node 'y': rounding_mode 'SIDEWAYS' must be one of"):
         read_onnx(model)
+
+
+@pytest.mark.parametrize("zero", [1e10, -1e30])
+def test_zero_points_beyond_all_codes(zero: float) -> None:
+    for kind, inputs in (("Quant", "x s z b"), ("Trunc", "x s z b b")):
+        model = model_of(
+            [node(kind, inputs, domain=DOMAIN)], {"x": (2, 4)}, ["y"],
+            {"s": S(1), "z": S(zero), "b": S(5)}, kind=1,
+        )  # fmt: skip
+        with pytest.raises(OnnxError, match=f"{kind} node 'y': zero point .* must be below"):
+            read_onnx(model)
+
+
+@pytest.mark.parametrize(("scale", "bias"), [(1e30, 0.0), (1.0, -1e30), (float("inf"), 0.0)])
+def test_thresholds_that_count_beyond_all_codes(scale: float, bias: float) -> None:
+    made = node("MultiThreshold", "x t", domain=DOMAIN, out_scale=scale, out_bias=bias)
+    model = model_of([made], {"x": (2, 4)}, ["y"], {"t": np.zeros((1, 3), S)}, kind=1)
+    with pytest.raises(OnnxError, match=r"MultiThreshold node 'y': out_scale .* must be below"):
+        read_onnx(model)

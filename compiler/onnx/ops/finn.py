@@ -11,6 +11,7 @@ from hwc.compiler.onnx.node import Node
 from hwc.compiler.onnx.ops.arithmetic import real
 from hwc.compiler.onnx.ops.convolutions import batch_norm, conv
 from hwc.compiler.onnx.ops.pools import max_pool, sum_pool
+from hwc.compiler.onnx.ops.qonnx import FARTHEST
 from hwc.compiler.onnx.ops.windows import Window
 from hwc.compiler.onnx.reshaping import permuted
 from hwc.compiler.onnx.values import Value
@@ -37,6 +38,8 @@ def multi_threshold(walk: Walk, node: Node) -> Value:
             walk.mixes("the thresholds differ between samples")
         x = walk.channels(x, axis)
     scale, bias = node.float("out_scale", 1.0), node.float("out_bias", 0.0)
+    most = max(abs(scale), abs(bias))
+    node.check(most < FARTHEST, f"out_scale {scale:g} and out_bias {bias:g} must be below 2^32")
     whole = scale == int(scale) >= 1 and bias == int(bias)
     lo, step = (int(bias), int(scale)) if whole else (0, 1)
     rows = walk.tensor(np.sort(thresholds, axis=1), "thresholds")

@@ -18,7 +18,7 @@ from hwc.compiler.onnx.walk import Walk
 from hwc.compiler.source import Bipolar, Quant, SourceOp
 from hwc.compiler.source.rounding import round_array, round_exact
 
-__all__ = ["bipolar_quant", "quant", "rounding_of", "trunc"]
+__all__ = ["FARTHEST", "bipolar_quant", "quant", "rounding_of", "trunc"]
 
 ROUNDINGS = {
     "ROUND": "half_even",
@@ -34,6 +34,9 @@ ROUNDINGS = {
 """QONNX's names, which are those of Java and Python's decimal: UP is away from zero."""
 
 MOST_BITS = 32
+
+FARTHEST = 2.0**32
+"""Zero points lie within: no code of `MOST_BITS` bits is farther from 0."""
 
 
 def rounding_of(node: Node, default: str) -> str:
@@ -72,6 +75,8 @@ def quant(walk: Walk, node: Node) -> Value | Constant:
     """All rounding modes and signs, narrow ranges, bit widths that are not whole; scale and zero
     point of any shape that broadcasts."""
     scale, zero = _numbers(node, 1, "scale"), _numbers(node, 2, "zero point")
+    far = bool((np.abs(zero) >= FARTHEST).any())
+    node.check(not far, f"zero point {np.abs(zero).max():g} must be below 2^32")
     bits = _single(node, 3, "bit width")
     signed, narrow = node.flag("signed", True), node.flag("narrow", True)
     rounding = rounding_of(node, "ROUND")
@@ -151,6 +156,7 @@ def trunc(walk: Walk, node: Node) -> Value:
     and bit width. All rounding modes."""
     rounding = rounding_of(node, "FLOOR")
     scale, zero = _single(node, 1, "scale"), _single(node, 2, "zero point")
+    node.check(abs(zero) < FARTHEST, f"zero point {zero:g} must be below 2^32")
     before = _single(node, 3, "input bit width")
     node.check(scale > 0 and 1 <= before <= MOST_BITS, f"scale {scale}, bit width {before}")
     if len(node.operands) > 5:
