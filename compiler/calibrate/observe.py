@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from hwc.compiler.calibrate.config import CalibrationError
 from hwc.compiler.calibrate.scales import Floats
 from hwc.compiler.source import Conv, ConvTranspose, Source, evaluate
 
@@ -47,15 +48,22 @@ class Observed:
 def observe(
     source: Source, frames: Mapping[str, np.ndarray], names: Sequence[str]
 ) -> dict[str, Observed]:
-    """The named activations over all frames, which `source` evaluates in float64."""
+    """The named activations over all frames, which `source` evaluates in float64. Raises
+    CalibrationError for one that is not finite."""
     count = len(next(iter(frames.values())))
     found = {
         name: Observed(count * int(np.prod(source.shapes[name])), seed)
         for seed, name in enumerate(names)
     }
     for part in batches(frames, max(1, BATCH_BYTES // frame_bytes(source))):
-        values = evaluate(source, part, np.float64, tuple(names))
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is refused
+            values = evaluate(source, part, np.float64, tuple(names))
         for name in names:
+            if not np.isfinite(values[name]).all():
+                raise CalibrationError(
+                    f"'{name}' is infinite or not a number for some calibration frame; put a Clip "
+                    "in front of the logarithm, reciprocal or root that gives it"
+                )
             found[name].add(values[name])
     return found
 

@@ -38,6 +38,9 @@ __all__ = ["lower"]
 DSP_BITS = 17
 """A multiplier magnitude up to this (18 bits with its sign) fits the narrow port of a DSP48."""
 
+LARGEST = 1 << 1000
+"""Largest scale or offset: code times scale still is a float64."""
+
 
 def lower(source: Source) -> Lowered:
     """The integer graph of a source, equal to it in exact arithmetic.
@@ -72,6 +75,7 @@ class _Lowering:
             if node.name in needed and node.name not in source.constants:
                 try:
                     self.values[node.name] = replace(self._node(node), origin=node.name)
+                    _check_range(self.values[node.name])
                 except HwcError as error:
                     kind = type(node.op).__name__
                     raise LowerError(f"node '{node.name}' ({kind}): {error}") from error
@@ -245,6 +249,15 @@ class _Lowering:
             self.quantizers[item.name] = node
             self.build.input(item.name, encoding.type)
         return Value.of(item.name, encoding.type, vector(scale), -encoding.zero * vector(scale))
+
+
+def _check_range(value: Value) -> None:
+    """Refuse what no float64 holds: what is said of a value, or read of it, would be infinite."""
+    vectors = (value.slope, value.offset, *(value.second.vectors[:2] if value.second else ()))
+    if any(abs(v) > LARGEST for vector in vectors for v in vector):
+        raise LowerError(
+            "its scale or offset is beyond float64; divide by the factors that were multiplied"
+        )
 
 
 def _float_message(name: str) -> str:

@@ -45,7 +45,7 @@ def exact_value(value: Value, code: int, channel: int) -> Fraction | float:
     pole: float | None = None
     for step in value.steps:
         y = step.exact(x, channel) if pole is None else _beyond(step, pole, channel)
-        pole = float(y) if math.isinf(y) else None
+        pole = y if isinstance(y, float) and math.isinf(y) else None
         x = x if pole is not None else Fraction(y)
     return x if pole is None else pole
 

@@ -11,12 +11,17 @@ from google.protobuf.message import DecodeError
 
 from hwc.compiler.onnx.errors import OnnxError
 
-__all__ = ["OPSETS", "domain_of", "needed_nodes", "opsets", "parse", "read_file", "title"]
+__all__ = [
+    "CONTROL", "OPSETS", "domain_of", "needed_nodes", "opsets", "parse", "read_file",
+    "refuse_branches", "title",
+]  # fmt: skip
 
 OPSETS = (7, 28)
 """First and last version of ONNX's own operators whose definitions are followed."""
 
 MOST_BYTES = 1 << 31  # a protobuf message cannot be larger
+
+CONTROL = "control flow is not supported; export a model without branches and loops"
 
 QONNX = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general", "finn", "qonnx")
 LAST = "qonnx.custom_op.channels_last"
@@ -129,6 +134,13 @@ def needed_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
                     "a node, or be an input or initializer of the graph"
                 )
     return [graph.node[i] for i in _order(graph, wanted, maker)]
+
+
+def refuse_branches(node: onnx.NodeProto) -> None:
+    """Raise OnnxError for a node with graphs of its own, whose inputs are not all said."""
+    kinds = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+    if any(a.type in kinds for a in node.attribute):
+        raise OnnxError(f"{title(node)}: operator is not supported: {CONTROL}")
 
 
 def _makers(nodes: Iterable[onnx.NodeProto], given: set[str]) -> dict[str, int]:

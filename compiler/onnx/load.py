@@ -89,6 +89,8 @@ class _Reader:
         if len(self.initializers) < len(model.graph.initializer):
             raise OnnxError(f"{what}: two initializers have the same name")
         self.nodes = file.needed_nodes(model.graph)
+        for node in self.nodes:
+            file.refuse_branches(node)
         used = {name for node in self.nodes for name in node.input}
         self.used = frozenset(used | {o.name for o in model.graph.output})
         self.declared: list[Declared] = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from hwc.compiler.onnx.file import CONTROL
 from hwc.compiler.onnx.node import Node
 from hwc.compiler.onnx.ops import (
     arithmetic,
@@ -154,7 +155,6 @@ DYNAMIC = (
 )
 BATCHNORM = "use batch normalization, whose statistics are constants"
 RECURRENT = "recurrent layers are not supported; unroll them or use convolutions over time"
-CONTROL = "control flow is not supported; export a model without branches and loops"
 LOGITS = "leave it out: argmax and top-k are the same without"
 
 HINTS: Mapping[str, str] = {

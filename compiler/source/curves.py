@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,10 @@ __all__ = ["curve", "curve_exact", "softmax"]
 
 EXACT_POWER = 16
 """Largest whole exponent whose powers are computed as rationals."""
+
+FARTHEST = 1 << 14
+"""Results beyond 2**FARTHEST count as infinite, those below 2**-FARTHEST as that number: both are
+far beyond every step of a quantizer, whose scales are float64."""
 
 
 class _Floats:
@@ -61,7 +66,7 @@ def curve(op: Function, x: np.ndarray) -> np.ndarray:
 
 
 def curve_exact(op: Function, x: Fraction) -> Fraction | float:
-    """The curve of `op` at x, to 60 digits, as a rational; infinity at a pole.
+    """The curve of `op` at x, to 60 digits, as a rational; infinity at poles and beyond FARTHEST.
 
     Reciprocals and small whole powers are exact. SourceError where the curve is not defined.
     """
@@ -71,19 +76,25 @@ def curve_exact(op: Function, x: Fraction) -> Fraction | float:
             return -math.inf if power is None else math.inf
         _defined(op, x, x > 0 or (power is not None and (x == 0 or power % 1 == 0)))
     _defined(op, x, op.curve != "sqrt" or x >= 0)
-    if power is not None and power % 1 == 0 and abs(power) <= EXACT_POWER:
+    bits = max(abs(x.numerator).bit_length(), x.denominator.bit_length())
+    if power is not None and power % 1 == 0 and abs(power) <= min(EXACT_POWER, FARTHEST // bits):
         return x ** int(power)
     digits = _Digits()
     y = _formula(op, digits)(digits.number(x))
-    sign, mantissa, exponent, _ = digits.mp.mpf(y)._mpf_
+    sign, mantissa, exponent, bits = digits.mp.mpf(y)._mpf_
+    if mantissa and exponent + bits > FARTHEST:
+        return -math.inf if sign else math.inf
+    if mantissa and exponent + bits < -FARTHEST:
+        mantissa, exponent = 1, -FARTHEST
     return (-1 if sign else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
 def _defined(op: Function, x: Fraction, ok: bool) -> None:
     if not ok:
+        place = float(max(x, -sys.float_info.max))
         raise SourceError(
-            f"{op.curve} is not defined at {float(x):g}, which can occur; put a Relu or a Quant "
-            "without negative codes before it"
+            f"{op.curve} is not defined at {place:g}, which can occur; "
+            "put a Relu or a Quant without negative codes before it"
         )
 
 

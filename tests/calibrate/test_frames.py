@@ -15,6 +15,7 @@ from hwc.compiler.calibrate import (
     calibration_frames,
     parse_bits,
 )
+from hwc.compiler.source import Function, Relu
 from hwc.models import DataError
 
 
@@ -131,3 +132,12 @@ def test_wrong_files(net: Any, tmp_path: Path) -> None:
         calibration_frames(tmp_path / "uneven.npz", source)
     with pytest.raises(CalibrationError, match="no calibration frames for input 'in1', only for"):
         calibrate(source, {"in0": np.zeros((3, 4))}, Config())
+
+
+@pytest.mark.parametrize("curve", ["log", "reciprocal"])
+def test_activations_that_are_not_finite(net: Any, curve: str) -> None:
+    x = net.op(Relu(), net.linear(net.input(4), 8))
+    y = net.op(Function(curve), x)
+    source = net.source(net.linear(y, 2))
+    with pytest.raises(CalibrationError, match=rf"'{y}' is infinite or not a number for some"):
+        calibrate(source, net.frames(8), Config())

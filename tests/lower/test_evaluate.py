@@ -290,3 +290,25 @@ def test_curves_are_exact_to_many_digits() -> None:
     near_one = curve_exact(Function("tanh"), Fraction(20))
     assert 0 < 1 - near_one < Fraction(1, 10**16)  # float64 gives 1
     assert curve_exact(Function("silu"), Fraction(-3)) < 0
+
+
+@pytest.mark.parametrize("curve", ["exp", "sigmoid", "silu", "softplus", "mish", "gelu", "elu"])
+@pytest.mark.parametrize("x", [Fraction(10) ** 277, Fraction(-(10**277)), Fraction(2) ** -16000])
+def test_curves_far_away_take_no_time(curve: str, x: Fraction) -> None:
+    """exp(1e277) has more digits than there is memory: it counts as infinite, its inverse as a
+    number below all steps."""
+    y = curve_exact(Function(curve), x)
+    if isinstance(y, Fraction):
+        assert max(y.numerator.bit_length(), y.denominator.bit_length()) < 1 << 15
+    if curve == "exp":
+        assert y == np.inf if x > 1 else 0 < y < 2 if x > 0 else 0 < y < Fraction(2) ** -16000
+
+
+def test_powers_of_powers_stay_short() -> None:
+    x: Fraction | float = Fraction(3, 7)
+    for _ in range(5):
+        assert isinstance(x, Fraction)
+        x = curve_exact(Function("pow", 16.0), x)
+    assert isinstance(x, Fraction)
+    assert 0 < x < Fraction(1, 2**16000)
+    assert x.denominator.bit_length() < 1 << 16

@@ -110,6 +110,13 @@ def reshaped_scales(net: Any) -> str:
     return net.op(Reshape((1, 3, 4)), x)
 
 
+def beyond_floats(net: Any) -> str:
+    x = net.input(3)
+    for _ in range(9):
+        x = net.op(Affine(), x, net.tensor(3e38), net.tensor(0.0))
+    return x
+
+
 def argmax_of_wild_scales(net: Any) -> str:
     y = net.op(Linear(), net.input(3), net.weight(3, 3))
     return net.op(ArgMax(), net.op(Affine(), y, net.tensor([0.1, 1 / 3, 1]), net.tensor(0.1)))
@@ -180,6 +187,7 @@ def float_output(net: Any) -> str:
         ),
         (mixed_padding, r"real 0, which is a different code in each channel of 'n0_affine'"),
         (off_grid_average, r"\(AvgPool\): padding inserts real 0, which is code -25.6"),
+        (beyond_floats, r"node 'n7_affine' \(Affine\): its scale or offset is beyond float64"),
         (reshaped_scales, r"would come from several channels of 'n0_quant'"),
         (argmax_of_wild_scales, r"cannot be compared as integers of 48 bits; use one weight scale"),
         (argmax_of_clips, r"is clipped per channel; put a Quant of one scale before comparing"),

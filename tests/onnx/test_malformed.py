@@ -189,6 +189,17 @@ def test_each_defect_is_named(name: str, tmp_path: Path) -> None:
         load_onnx(path)
 
 
+def test_a_branch_is_named_though_no_input_reaches_it() -> None:
+    """What a branch reads from outside is no input of its node."""
+    arm = onnx.helper.make_graph(
+        [node("Relu", "x", "a")], "arm", [], [onnx.helper.make_tensor_value_info("a", 1, None)]
+    )
+    branch = onnx.helper.make_node("If", ["c"], ["y"], then_branch=arm, else_branch=arm)
+    model = model_of([branch], {"x": (2, 4)}, ["y"], {"c": np.array(True)})
+    with pytest.raises(OnnxError, match=r"If node 'y': .*control flow is not supported"):
+        read_onnx(model)
+
+
 def test_a_file_that_is_missing_or_none(tmp_path: Path) -> None:
     with pytest.raises(OnnxError, match="cannot be read"):
         load_onnx(tmp_path / "missing.onnx")
