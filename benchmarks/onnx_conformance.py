@@ -42,13 +42,39 @@ class Outcome:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A case that the onnx package holds as files."""
+
+    name: str
+    model: onnx.ModelProto
+    data_sets: list[tuple[list[onnx.TensorProto], list[onnx.TensorProto]]]
+    rtol: float
+    atol: float
+
+    @staticmethod
+    def of(case: Any) -> Stored:
+        folder = Path(case.model_dir)
+        sets = []
+        for place in sorted(folder.glob("test_data_set_*")):
+            given, wanted = (
+                [onnx.TensorProto.FromString(f.read_bytes()) for f in sorted(place.glob(pattern))]
+                for pattern in ("input_*.pb", "output_*.pb")
+            )
+            sets.append((given, wanted))
+        return Stored(case.name, onnx.load(folder / "model.onnx"), sets, case.rtol, case.atol)
+
+
 def cases() -> Iterator[Any]:
-    """The node tests that the onnx package generates, those in scope."""
+    """The node tests and simple models of the onnx package, those in scope."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from onnx.backend.test.loader import load_model_tests
 
         found: list[Any] = load_model_tests(kind="node")
+        simple = load_model_tests(kind="simple")
+    known = ("sequence", "strnorm")  # of other things than tensors of numbers
+    found += [Stored.of(case) for case in simple if not any(k in case.name for k in known)]
     for case in found:
         keys = {(domain_of(n), n.op_type) for n in case.model.graph.node}
         known = {k for k in keys if k in OPERATORS or (k[0] == "" and k[1] in FOLDS)}

@@ -27,9 +27,11 @@ INTRO = f"""# ONNX
 <!-- Written by benchmarks/onnx_conformance.py; tests/onnx keeps it up to date. -->
 
 `load_onnx(path)` reads float models, models with QuantizeLinear and DequantizeLinear, with integer
-operators, and QONNX, operator sets {OPSETS[0]} to {OPSETS[1]}. Shapes must be fixed but for axis
-0 of the inputs, the batch. Every value keeps its axes in mind, so that transposes between channels
-first and channels last cost nothing unless data has to move.
+operators, and QONNX, operator sets {OPSETS[0]} to {OPSETS[1]}. Inputs are floats, or integers of up
+to 32 bits; arithmetic is that of real numbers, which sums and products of integers narrower than 32
+bits are not. Shapes must be fixed but for axis 0 of the inputs, the batch. Every value keeps its
+axes in mind, so that transposes between channels first and channels last cost nothing unless data
+has to move.
 
 Everything that is not listed is refused with the name of the node, the rule and a way out.
 """
@@ -58,8 +60,8 @@ those of onnxruntime and qonnx except where a value lies within float32 error of
 SECTION = """
 ## ONNX's own operator tests
 
-Of the node tests that the onnx package generates, those whose operators are all in the tables
-above. Parameters, and all but one of the inputs where they must, become constants. Cases of
+Of the node tests and simple models of the onnx package, those whose operators are all in the
+tables above. Parameters, and all but one of the inputs where they must, become constants. Cases of
 several outputs of which one is supported count as passed in part. Bodies of functions are
 attention, normalizations and the like written out with many operators.
 

@@ -222,6 +222,26 @@ def test_arg_max(kind: str, keep: int) -> None:
     run((3, 7, 4), node(kind, "x", axis=-1, keepdims=keep))
 
 
+@pytest.mark.parametrize("kind", ["ArgMax", "ArgMin"])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_the_last_of_equals(kind: str, axis: int) -> None:
+    nodes = [node(kind, "x", axis=axis, keepdims=0, select_last_index=1)]
+    model = model_of(nodes, {"x": (3, 7, 4)}, ["y"])
+    x = np.random.default_rng(0).integers(0, 3, size=(3, 7, 4)).astype(float)
+    flipped = np.flip(x if kind == "ArgMax" else -x, axis=axis)
+    want = x.shape[axis] - 1 - flipped.argmax(axis=axis)
+    np.testing.assert_array_equal(ours(model, {"x": x})[1]["y"], want)
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "wrap"])
+@pytest.mark.parametrize("pads", [(0, 0, 1, 2, 0, 0, 3, 0), (0, 2, 0, 0, 0, 1, 0, 4)])
+def test_padding_with_elements(mode: str, pads: tuple[int, ...]) -> None:
+    nodes, constants = [node("Pad", "x p", mode=mode)], {"p": np.array(pads)}
+    model = model_of(nodes, {"x": (2, 5, 4, 6)}, ["y"], constants, 19, kind=1)
+    x = np.random.default_rng(5).normal(size=(2, 5, 4, 6)).astype(np.float32)
+    agree(model, {"x": x}, oracle=runtime)
+
+
 def test_top_k_gives_indices() -> None:
     nodes = [node("TopK", "x k", "v y", axis=1)]
     model = model_of(nodes, {"x": (3, 7)}, ["y"], {"k": np.array([3])})

@@ -116,7 +116,7 @@ def _times(walk: Walk, node: Node, index: int, factor: np.ndarray) -> Value:
 
 def divide(walk: Walk, node: Node) -> Value:
     """By a constant that broadcasts to the activation (its reciprocal is taken in float64), or a
-    constant by an activation: its reciprocal is a table in hardware."""
+    constant by an activation: its reciprocal is a table in hardware. Of floats only."""
     if isinstance(node.operand(0), Constant) and isinstance(node.operand(1), Value):
         node.check(node.activation(1).dtype.kind == "f", INTEGERS)
         x = real(walk, node, 1)

@@ -78,7 +78,8 @@ def _along(bias: np.ndarray, axis: int) -> bool:
 
 
 def matmul(walk: Walk, node: Node) -> Value:
-    """One factor is a constant; stacks of matrices become a grouped convolution."""
+    """One factor is a constant; a stack of matrices for as large a stack of the activation's
+    becomes a grouped convolution."""
     left = isinstance(node.operand(0), Constant)
     weight = node.constant(0, "A") if left else node.constant(1, "B")
     return matmul_of(walk, node, real(walk, node, 1 if left else 0), weight, left=left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -108,11 +109,11 @@ def gather(walk: Walk, node: Node) -> Value:
 
 
 def pad(walk: Walk, node: Node) -> Value:
-    """Mode constant, along any axes but the batch; negative pads crop. In front of a convolution
-    or pool it becomes their padding where that is the same."""
+    """All modes, along any axes but the batch; negative pads crop. In front of a convolution or
+    pool a constant becomes their padding where that is the same."""
     x = node.activation()
     mode = node.string("mode", "constant")
-    node.check(mode == "constant", f"mode {mode!r} is not supported; only constant")
+    node.check(mode in ("constant", *REPEATED), f"mode {mode!r} is unknown")
     if node.opset < 11:
         pads, value = node.ints("pads"), node.float("value", 0.0)
     else:
@@ -127,7 +128,31 @@ def pad(walk: Walk, node: Node) -> Value:
         part = range(max(-before, 0), size - max(-after, 0))
         x = cut(walk, node, x, axis, part)
     more = {a: (max(b, 0), max(c, 0)) for a, (b, c) in sides.items() if b > 0 or c > 0}
-    return _padded(walk, node, x, more, value) if more else x
+    if mode == "constant":
+        return _padded(walk, node, x, more, value) if more else x
+    for axis, (before, after) in more.items():
+        size = walk.shape(x)[axis]
+        node.check(before + size + after <= MOST_INDICES, f"pads {pads} are too large")
+        if walk.is_batch(x, axis):
+            walk.mixes("the batch is padded")
+        x = picked(walk, node, x, axis, [REPEATED[mode](i, size) for i in
+                                         range(-before, size + after)])  # fmt: skip
+    return x
+
+
+def _mirrored(place: int, size: int) -> int:
+    """Reflected at the first and last element, which are not repeated."""
+    period = max(2 * (size - 1), 1)
+    place %= period
+    return min(place, period - place)
+
+
+REPEATED: Mapping[str, Callable[[int, int], int]] = {
+    "edge": lambda place, size: min(max(place, 0), size - 1),
+    "reflect": _mirrored,
+    "wrap": lambda place, size: place % size,
+}
+"""Padding that repeats elements: which one stands at a place, from its own size."""
 
 
 def _padded(

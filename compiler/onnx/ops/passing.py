@@ -16,7 +16,7 @@ __all__ = ["cast", "identity"]
 
 
 def identity(walk: Walk, node: Node) -> list[Value]:
-    """Dropout only at inference, its mask unused."""
+    """Of tensors; Dropout only at inference, its mask unused."""
     node.check(not node.wants(1), "the mask of a Dropout is not supported; export for inference")
     if node.type == "Dropout":
         training = node.optional(2, "training_mode")

@@ -10,6 +10,7 @@ import numpy as np
 from hwc.compiler.onnx.node import Node
 from hwc.compiler.onnx.ops.arithmetic import real
 from hwc.compiler.onnx.ops.contract import contract
+from hwc.compiler.onnx.ops.resizing import picked
 from hwc.compiler.onnx.reshaping import reshaped
 from hwc.compiler.onnx.values import Constant, Value
 from hwc.compiler.onnx.walk import Walk
@@ -115,15 +116,18 @@ def _over(walk: Walk, x: Value, gone: list[int], *, mean: bool) -> Value:
 
 def arg_extreme(walk: Walk, node: Node) -> Value:
     """The index of the largest (smallest) along an axis, at each place of the others; ties to the
-    lowest index."""
+    lowest index, or the highest (select_last_index)."""
     x = walk.decoded(node.activation())
     axis = node.axis("axis", 0, x.rank)
-    last = node.int("select_last_index", 0)
-    node.check(not last, "ties to the last index are not supported; use select_last_index=0")
+    size, last = walk.shape(x)[axis], node.flag("select_last_index", False)
     y = _compared(walk, x, axis)
+    if last:
+        y = picked(walk, node, y, axis, range(size)[::-1])
     if node.type == "ArgMin":
         y = walk.affine(y, -1.0, 0.0)
     out = Value(walk.emit(ArgMax(), y.name), y.axes, INT64)
+    if last:
+        out = walk.affine(out, -1.0, size - 1.0)
     shape = list(walk.shape(out))
     if node.flag("keepdims", True):
         return out
