@@ -24,8 +24,12 @@ SCALED = {
     "QLinearConv": {0: 1},
     "QLinearMatMul": {0: 1, 3: 4},
     "QLinearAdd": {0: 1, 3: 4},
+    "QGemm": {0: 1},
+    "QLinearAveragePool": {0: 1},
     "QLinearGlobalAveragePool": {0: 1},
+    "QLinearMul": {0: 1, 3: 4},
     "QLinearSigmoid": {0: 1},
+    "QLinearSoftmax": {0: 1},
     "QLinearLeakyRelu": {0: 1},
 }
 """Operator -> {input with codes: input with their scale}."""

@@ -119,11 +119,15 @@ INTEGERS: Mapping[tuple[str, str], Handler] = {
     ("", "MatMulInteger"): integers.matmul_integer,
     ("", "QLinearConv"): integers.qlinear_conv,
     ("", "QLinearMatMul"): integers.qlinear_matmul,
+    ("com.microsoft", "QGemm"): integers.qgemm,
     ("com.microsoft", "QLinearAdd"): integers.qlinear_add,
+    ("com.microsoft", "QLinearAveragePool"): integers.qlinear_average,
     ("com.microsoft", "QLinearConcat"): integers.qlinear_concat,
     ("com.microsoft", "QLinearGlobalAveragePool"): integers.qlinear_global_pool,
     ("com.microsoft", "QLinearLeakyRelu"): integers.qlinear_curve,
+    ("com.microsoft", "QLinearMul"): integers.qlinear_multiply,
     ("com.microsoft", "QLinearSigmoid"): integers.qlinear_curve,
+    ("com.microsoft", "QLinearSoftmax"): integers.qlinear_softmax,
 }
 
 QONNX: Mapping[tuple[str, str], Handler] = {

@@ -58,11 +58,20 @@ def _codes(source: Source, value: str) -> Codes | None:
         if isinstance(made.op, ops.Quant):
             scale = source.tensors[made.args[1]]
             return Codes(float(scale.item()), made.op.hi - made.op.lo) if scale.size == 1 else None
-        if not isinstance(made.op, MOVES):
+        if not isinstance(made.op, MOVES) and not _shift(source, made):
             return None
         value = made.args[0]
     item = next(i for i in source.inputs if i.name == value)
     return None if item.scale is None else Codes(item.scale, item.hi - item.lo)
+
+
+def _shift(source: Source, node: SourceNode) -> bool:
+    """True if the same number is added to all elements, of which a softmax knows nothing."""
+    if not isinstance(node.op, ops.Affine):
+        return False
+    scale, shift = (source.tensors.get(name) for name in node.args[1:])
+    alike = scale is not None and shift is not None and scale.size == shift.size == 1
+    return alike and bool((np.asarray(scale) == 1).all())
 
 
 def _quantized(source: Source, name: str) -> bool:

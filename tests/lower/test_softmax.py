@@ -43,6 +43,18 @@ def test_flat(net: Any, check: Check, classes: int, bits: int) -> None:
     assert sum(isinstance(n.op, Ratio) for n in lowered.graph.nodes) == 1
 
 
+def test_of_raw_integers_with_a_zero_point(net: Any, check: Check) -> None:
+    """What is added to all alike does not matter to a softmax."""
+    x = net.op(Affine(), net.input(6, scale=1 / 16), net.tensor(1.0), net.tensor(-7 / 16))
+    soft = net.op(Softmax(), x)
+    lowered = check(net, net.quant(soft, 0, 255, 1 / 256), soft, batch=40)
+    assert sum(isinstance(n.op, Ratio) for n in lowered.graph.nodes) == 1
+    for scale, shift in ((2.0, 0.0), (1.0, [1.0, 0, 0, 0, 0, 0])):
+        y = net.op(Softmax(), net.op(Affine(), x, net.tensor(scale), net.tensor(shift)))
+        with pytest.raises(LowerError, match="put a Quant of one scale"):
+            net.lower(net.quant(y, 0, 255, 1 / 256))
+
+
 def test_over_the_channels_of_a_map(net: Any, check: Check) -> None:
     x = net.quant(net.op(Conv((1, 1)), net.input(3, 4, 2), net.weight(5, 3, 1, 1)), -8, 7, 1 / 8)
     soft = net.op(Softmax(), x)

@@ -207,7 +207,20 @@ QLINEAR = {
     "add": microsoft("QLinearAdd", "x sx zx c sc zc sy zy"),
     "add itself": microsoft("QLinearAdd", "x sx zx x sx zx sy zy"),
     "concat": microsoft("QLinearConcat", "sy zy x sx zx x sx zx", axis=1),
+    "multiply": microsoft("QLinearMul", "x sx zx c sc zc sy zy"),
+    "multiply itself": microsoft("QLinearMul", "x sx zx x sx zx sy zy"),
     "pool": microsoft("QLinearGlobalAveragePool", "x sx zx sy zy"),
+    "window": microsoft(
+        "QLinearAveragePool",
+        "x sx zx sy zy",
+        kernel_shape=[2, 2],
+        strides=[2, 1],
+        count_include_pad=1,
+        pads=[1, 0, 0, 1],
+    ),
+    "window last": microsoft(
+        "QLinearAveragePool", "x sx zx sy zy", kernel_shape=[2, 1], channels_last=1
+    ),
     "leaky": microsoft("QLinearLeakyRelu", "x sx zx sy zy", alpha=0.25),
     "sigmoid": microsoft("QLinearSigmoid", "x sx zx sp zz"),
 }
@@ -230,6 +243,40 @@ def test_microsoft_operators(name: str) -> None:
         assert (np.abs(made["y"].astype(int) - want) <= 1).all()
         return
     equal(model, feeds)
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("real", [False, True])
+def test_qgemm(turned: int, per_channel: bool, real: bool) -> None:
+    """What onnxruntime's quantizer makes of Gemm."""
+    rng = np.random.default_rng(9)
+    scale = 2.0 ** -rng.integers(5, 8, size=4) if per_channel else np.array(2.0**-6)
+    w = rng.integers(-64, 64, (4, 6) if turned else (6, 4)).astype(np.int8)
+    constants = {
+        "sx": S(0.5), "zx": np.uint8(9), "w": w, "sw": scale.astype(S),
+        "zw": np.zeros(scale.shape, np.int8), "b": rng.integers(-99, 99, 4).astype(np.int32),
+        "sy": S(2), "zy": np.uint8(51),
+    }  # fmt: skip
+    inputs = "x sx zx w sw zw b" + ("" if real else " sy zy")
+    gemm = microsoft("QGemm", inputs, transB=turned, alpha=2.0)
+    used = {k: v for k, v in constants.items() if k in gemm.input}
+    model = model_of([gemm], {"x": (5, 6)}, ["y"], used, 17, UINT8, com_microsoft=1)
+    if real:
+        model.graph.output[0].type.tensor_type.elem_type = FLOAT
+    equal(model, {"x": rng.integers(0, 256, (5, 6)).astype(np.uint8)})
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_qlinear_softmax(axis: int) -> None:
+    """Within a code of onnxruntime's, which sums floats."""
+    made = microsoft("QLinearSoftmax", "x sx zx sy zy", axis=axis, opset=13)
+    constants = {"sx": S(1 / 16), "zx": np.uint8(7), "sy": S(1 / 256), "zy": np.uint8(0)}
+    model = model_of([made], {"x": (2, 5, 3, 4)}, ["y"], constants, 17, UINT8, com_microsoft=1)
+    x = np.random.default_rng(0).integers(0, 256, (2, 5, 3, 4)).astype(np.uint8)
+    read, have = ours(model, {"x": x})
+    assert (np.abs(have["y"].astype(int) - runtime(model, {"x": x})["y"].astype(int)) <= 1).all()
+    assert agree(read.source, lower(read.source), read.feed({"x": x})).differing == 0
 
 
 def test_codes_survive_movement_and_max_pools() -> None:

@@ -14,8 +14,8 @@ from hwc.compiler.onnx.walk import Walk
 from hwc.compiler.source import Add, Function, HardTanh, Multiply, Relu, SourceOp, Upsample
 
 __all__ = [
-    "add", "bounded", "clip", "divide", "extreme", "mean", "multiply", "negate", "plus", "real",
-    "subtract", "total",
+    "add", "bounded", "clip", "divide", "extreme", "joined", "mean", "multiply", "negate", "plus",
+    "real", "subtract", "total",
 ]  # fmt: skip
 
 INTEGERS = "division of integers truncates and is not supported; cast to a float first"
@@ -55,10 +55,11 @@ def subtract(walk: Walk, node: Node) -> Value:
 
 def plus(walk: Walk, node: Node, a: Value, b: Value) -> Value:
     """a + b; positions of size 1 may broadcast."""
-    return _joined(walk, node, a, b, Add())
+    return joined(walk, node, a, b, Add())
 
 
-def _joined(walk: Walk, node: Node, a: Value, b: Value, op: SourceOp) -> Value:
+def joined(walk: Walk, node: Node, a: Value, b: Value, op: SourceOp) -> Value:
+    """op(a, b), element by element; positions of size 1 may broadcast."""
     rank = max(a.rank, b.rank)
     a, b = (replace(v, axes=(None,) * (rank - v.rank) + v.axes) for v in (a, b))
     if walk.shape(a) != walk.shape(b):
@@ -99,7 +100,7 @@ def multiply(walk: Walk, node: Node) -> Value:
         known = product(walk, walk.decoded(a), walk.decoded(b))
         if known is not None:
             return known
-        return _joined(walk, node, real(walk, node, 0), real(walk, node, 1), Multiply())
+        return joined(walk, node, real(walk, node, 0), real(walk, node, 1), Multiply())
     index, other = (0, 1) if isinstance(a, Value) else (1, 0)
     factor = node.array(other, "the other operand").astype(np.float64)
     return _times(walk, node, index, factor)

@@ -14,7 +14,7 @@ from hwc.compiler.onnx.values import Constant, Value
 from hwc.compiler.onnx.walk import Walk
 from hwc.compiler.source import Conv, Linear, Reshape
 
-__all__ = ["contract", "gemm", "matmul", "matmul_of"]
+__all__ = ["contract", "gemm", "gemm_of", "matmul", "matmul_of"]
 
 
 def contract(
@@ -49,11 +49,21 @@ def contract(
 
 def gemm(walk: Walk, node: Node) -> Value:
     """alpha * A' B' + beta * C; A or B and C are constants. C may broadcast along any axis."""
-    alpha, beta = node.float("alpha", 1.0), node.float("beta", 1.0)
-    ta, tb = node.flag("transA", False), node.flag("transB", False)
+    beta = node.float("beta", 1.0)
     left = isinstance(node.operand(0), Constant)
     weight = node.constant(0, "A") if left else node.constant(1, "B")
-    x = real(walk, node, 1 if left else 0)
+    bias = node.optional(2, "C")
+    if bias is not None and beta != 1:
+        bias = bias.times(beta)
+    return gemm_of(walk, node, real(walk, node, 1 if left else 0), weight, bias, left=left)
+
+
+def gemm_of(
+    walk: Walk, node: Node, x: Value, weight: Constant, bias: Constant | None, *, left: bool
+) -> Value:
+    """alpha * A' B' + bias of real values with the node's attributes; A is the weight if left."""
+    alpha = node.float("alpha", 1.0)
+    ta, tb = node.flag("transA", False), node.flag("transB", False)
     node.check(weight.value.ndim == 2 and x.rank == 2, "A and B must have two axes")
     # The weight as (outputs, features): A' is (M, K), B' is (K, N).
     if ta if left else not tb:
@@ -62,9 +72,6 @@ def gemm(walk: Walk, node: Node) -> Value:
         weight = weight.times(alpha)
     if tb if left else ta:
         x = replace(x, axes=x.axes[::-1])
-    bias = node.optional(2, "C")
-    if bias is not None and beta != 1:
-        bias = bias.times(beta)
     axis = 0 if left else 1
     inside = bias is not None and _along(bias.value, axis)
     y = contract(walk, node, x, axis, weight, bias if inside else None)

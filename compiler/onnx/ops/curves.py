@@ -15,7 +15,7 @@ from hwc.compiler.source import Function, PRelu, Quant, Relu, Softmax
 
 __all__ = [
     "celu", "curve", "gelu", "leaky", "parametric", "power", "relu", "sign", "softmax",
-    "swish",
+    "softmax_of", "swish",
 ]  # fmt: skip
 
 CURVES = {
@@ -111,10 +111,14 @@ def parametric(walk: Walk, node: Node) -> Value:
 
 def softmax(walk: Walk, node: Node) -> Value:
     """Along one axis; before operator set 13 over all axes from `axis` on."""
-    x = real(walk, node)
-    axis = node.axis("axis", -1 if node.opset >= 13 else 1, x.rank)
+    return softmax_of(walk, node, real(walk, node), node.opset)
+
+
+def softmax_of(walk: Walk, node: Node, x: Value, opset: int) -> Value:
+    """The softmax of real values as it is in an operator set."""
+    axis = node.axis("axis", -1 if opset >= 13 else 1, x.rank)
     shape = walk.shape(x)
-    several = node.opset < 13 and any(n != 1 for n in shape[axis + 1 :])
+    several = opset < 13 and any(n != 1 for n in shape[axis + 1 :])
     if several:
         x = reshaped(walk, x, (*shape[:axis], int(np.prod(shape[axis:]))))
     if walk.is_batch(x, axis):

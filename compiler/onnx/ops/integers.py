@@ -12,18 +12,20 @@ import numpy as np
 
 from hwc.compiler.onnx.node import Node
 from hwc.compiler.onnx.ops import curves, pools
-from hwc.compiler.onnx.ops.arithmetic import plus
-from hwc.compiler.onnx.ops.contract import matmul_of
+from hwc.compiler.onnx.ops.arithmetic import joined, plus
+from hwc.compiler.onnx.ops.contract import gemm_of, matmul_of
 from hwc.compiler.onnx.ops.convolutions import conv_of
 from hwc.compiler.onnx.ops.moves import concat_of
 from hwc.compiler.onnx.ops.quantizers import decode, decode_constant, encode, parameters
+from hwc.compiler.onnx.reshaping import permuted
 from hwc.compiler.onnx.values import Coding, Constant, Grid, Value
 from hwc.compiler.onnx.walk import Walk
-from hwc.compiler.source import Function
+from hwc.compiler.source import Function, Multiply
 
 __all__ = [
-    "conv_integer", "matmul_integer", "qlinear_add", "qlinear_concat", "qlinear_conv",
-    "qlinear_curve", "qlinear_global_pool", "qlinear_matmul",
+    "conv_integer", "matmul_integer", "qgemm", "qlinear_add", "qlinear_average", "qlinear_concat",
+    "qlinear_conv", "qlinear_curve", "qlinear_global_pool", "qlinear_matmul", "qlinear_multiply",
+    "qlinear_softmax",
 ]  # fmt: skip
 
 
@@ -96,6 +98,34 @@ def qlinear_add(walk: Walk, node: Node) -> Value:
     return _encoded(walk, node, y, 6, joint=True)
 
 
+def qlinear_multiply(walk: Walk, node: Node) -> Value:
+    """One factor may be a constant that broadcasts to the other. The zero point is inside the
+    rounding, as in onnxruntime."""
+    a, b = _decoded(walk, node, 0), _decoded(walk, node, 3)
+    if isinstance(a, Value) and isinstance(b, Value):
+        y = joined(walk, node, a, b, Multiply())
+    elif isinstance(a, Value) and isinstance(b, Constant):
+        y = walk.affine(a, b.value, 0.0)
+    else:
+        y = walk.affine(_activation(walk, node, 3), np.asarray(getattr(a, "value", 1.0)), 0.0)
+    return _encoded(walk, node, y, 6, joint=True)
+
+
+def qgemm(walk: Walk, node: Node) -> Value:
+    """alpha * A' B' + C, C as int32 sums; B is a constant, its scale per tensor or column. Without
+    a scale of the result that is a float."""
+    weight = _decoded(walk, node, 3, axis=0 if node.flag("transB", False) else -1)
+    if not isinstance(weight, Constant) or weight.grid is None:
+        node.fail("both factors are activations; B must be a constant tensor")
+    bias = node.optional(6, "C")
+    if bias is not None:
+        scales = [node.array(i, "scale").astype(np.float64) for i in (1, 4)]
+        unit = node.float("alpha", 1.0) * scales[0].reshape(()) * scales[1]
+        bias = Constant.of_grid(Grid.of(bias.value, unit))
+    y = gemm_of(walk, node, _activation(walk, node, 0), weight, bias, left=False)
+    return y if node.operand(7) is None else _encoded(walk, node, y, 7)
+
+
 def qlinear_concat(walk: Walk, node: Node) -> Value:
     """Inputs (scale, zero point) of the result, then (codes, scale, zero point) of each."""
     xs = [_activation(walk, node, at) for at in range(2, len(node.operands), 3)]
@@ -110,6 +140,25 @@ def qlinear_global_pool(walk: Walk, node: Node) -> Value:
     last = node.flag("channels_last", False)
     axes = tuple(range(1, x.rank - 1)) if last else tuple(range(2, x.rank))
     y = pools.reduced(walk, node, x, axes, "Mean", keep=True)
+    return _encoded(walk, node, y, 3)
+
+
+def qlinear_average(walk: Walk, node: Node) -> Value:
+    """As AveragePool; channels first or last. The zero point is inside the rounding, as in
+    onnxruntime."""
+    x = _activation(walk, node, 0)
+    node.check(x.rank > 2, "the input has no positions")
+    last = node.flag("channels_last", False)
+    first = (0, x.rank - 1, *range(1, x.rank - 1))
+    y = pools.average_of(walk, node, permuted(x, first) if last else x)
+    y = permuted(y, (0, *range(2, y.rank), 1)) if last else y
+    return _encoded(walk, node, y, 3, joint=True)
+
+
+def qlinear_softmax(walk: Walk, node: Node) -> Value:
+    """Along one axis; before operator set 13 over all axes from `axis` on. Not onnxruntime's
+    table of floats but the integers of docs/numerics.md."""
+    y = curves.softmax_of(walk, node, _activation(walk, node, 0), node.int("opset", 13))
     return _encoded(walk, node, y, 3)
 
 

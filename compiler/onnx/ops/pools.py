@@ -16,7 +16,7 @@ from hwc.compiler.onnx.values import Value
 from hwc.compiler.onnx.walk import Walk
 from hwc.compiler.source import AvgPool, Conv, MaxPool, Pad, Shape
 
-__all__ = ["average_pool", "global_pool", "max_pool", "sum_pool"]
+__all__ = ["average_of", "average_pool", "global_pool", "max_pool", "sum_pool"]
 
 MOST_TAPS = 1 << 23
 """Positions times kernel along an axis of a pool."""
@@ -43,7 +43,11 @@ def max_pool(walk: Walk, node: Node) -> Value:
 def average_pool(walk: Walk, node: Node) -> Value:
     """One or two spatial axes; all paddings, ceil mode, count_include_pad; dilations only where
     every window counts as many places."""
-    x = real(walk, node)
+    return average_of(walk, node, real(walk, node))
+
+
+def average_of(walk: Walk, node: Node, x: Value) -> Value:
+    """The mean of real values with the node's attributes."""
     size = spatial(walk, node, x)
     w = window(node, size)
     _check_padding(node, w, size)
