@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -66,7 +66,9 @@ def write_bundle(
     design = mapped.design
     places = memory(design)
     encodings = {e.name: e for e in lowered.inputs}
-    readings = {r.node: r for r in lowered.outputs}
+    readings: dict[str, list[Reading]] = {}
+    for reading in lowered.outputs:
+        readings.setdefault(reading.node, []).append(reading)
     nodes = {stream: tensor for tensor, stream in mapped.outputs.items()}
     manifest: dict[str, Any] = {
         "manifest_version": MANIFEST_VERSION,
@@ -82,7 +84,7 @@ def write_bundle(
         "outputs": {
             stream: _stream(layout)
             | {"memory": places[stream]}
-            | reading_section(readings[nodes[stream]])
+            | _readings(readings[nodes[stream]])
             for stream, layout in design.outputs.items()
         },
         "golden": files,
@@ -121,6 +123,13 @@ def _encoding(encoding: Encoding) -> dict[str, Any]:
         "joint": encoding.joint,
         "source_shape": list(encoding.shape),
     }
+
+
+def _readings(readings: Sequence[Reading]) -> dict[str, Any]:
+    """The section of a stream; further outputs of the network that are read of the same integers
+    (a softmax beside its logits) are under `also`."""
+    first, *rest = readings
+    return reading_section(first) | {"also": [reading_section(r) for r in rest]}
 
 
 def reading_section(reading: Reading) -> dict[str, Any]:

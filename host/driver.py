@@ -44,7 +44,13 @@ class Accelerator:
         """Cycles of the last batch, or of its last part."""
         self.inputs = {n: Encoding.of(Stream.of(n, s), s) for n, s in self._sections("inputs")}
         self.outputs = {n: Stream.of(n, s) for n, s in self._sections("outputs")}
-        self.readings = {n: Reading.of(s) for n, s in self._sections("outputs")}
+        self.readings: dict[str, tuple[str, Reading]] = {}
+        """Stream and meaning of each output, by the network's name of it and (the first one of
+        each) by the stream's."""
+        for name, section in self._sections("outputs"):
+            self.readings[name] = name, Reading.of(section)
+            for each in (section, *section.get("also", ())):
+                self.readings.setdefault(each["name"], (name, Reading.of(each)))
         shell, clock_mhz = self.manifest["shell"], self.manifest["clock_mhz"]
         self.device: Device | Link
         if shell["kind"] == "serial":
@@ -91,8 +97,8 @@ class Accelerator:
 
     def logits(self, batch: Batch, output: str | None = None) -> NDArray[np.float64]:
         """The real values of an output (the first one by default), as PyTorch gives them."""
-        name = self._output(output)
-        return self.readings[name].real(self.run(batch)[name])
+        stream, reading = self.readings[self._output(output)]
+        return reading.real(self.run(batch)[stream])
 
     def top1(self, batch: Batch, output: str | None = None) -> NDArray[np.int64]:
         """The class of each frame: the largest logit, the first of equals; or the network's own
@@ -151,8 +157,8 @@ class Accelerator:
 
     def _output(self, name: str | None) -> str:
         name = next(iter(self.outputs)) if name is None else name
-        if name not in self.outputs:
-            raise DriverError(f"no output {name!r}; the outputs are {sorted(self.outputs)}")
+        if name not in self.readings:
+            raise DriverError(f"no output {name!r}; the outputs are {sorted(self.readings)}")
         return name
 
     def _sections(self, side: str) -> list[tuple[str, dict[str, Any]]]:

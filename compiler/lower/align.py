@@ -164,7 +164,7 @@ def alike(build: Builder, value: Value) -> Value | None:
     second = value.second
     if second is not None:  # as a function of the first line, wherever that is one
         other, shift = spread(second.slope, len(slopes)), spread(second.offset, len(slopes))
-        ratio = other / np.where(slopes == 0, vector(1), slopes)
+        ratio: Vector = other / np.where(slopes == 0, vector(1), slopes)
         new = ratio * start + shift - ratio * offsets
         second = replace(second, slope=collapse(ratio * unit), offset=collapse(new))
     return replace(

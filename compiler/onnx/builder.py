@@ -14,7 +14,7 @@ from hwc.compiler.onnx.tensors import check_size
 from hwc.compiler.onnx.values import Constant
 from hwc.compiler.source import Input, Quant, Shape, SourceError, SourceNode, SourceOp
 
-__all__ = ["Batch", "Builder"]
+__all__ = ["Batch", "Builder", "identifier"]
 
 DYNAMIC = 1009
 """Stands for an open batch size while shapes are computed: a prime that shapes do not contain."""
@@ -32,6 +32,12 @@ class Batch:
         return Batch(DYNAMIC, dynamic=True)
 
 
+def identifier(hint: str) -> str:
+    """An identifier made of any name."""
+    base = re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_") or "value"
+    return f"n{base}" if base[0].isdigit() else base
+
+
 class Builder:
     """Emits source nodes for the ONNX node at hand, `node`, in which errors are reported."""
 
@@ -47,8 +53,7 @@ class Builder:
 
     def unique(self, hint: str) -> str:
         """An identifier made of `hint` that is not taken."""
-        base = re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_") or "value"
-        base = f"n{base}" if base[0].isdigit() else base
+        base = identifier(hint)
         name, count = base, 1
         while name in self.shapes:
             count += 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from hwc.compiler.onnx import file
-from hwc.compiler.onnx.builder import Batch
+from hwc.compiler.onnx.builder import Batch, identifier
 from hwc.compiler.onnx.errors import BatchError, OnnxError
 from hwc.compiler.onnx.fold import FOLDS, fold
 from hwc.compiler.onnx.hoist import hoist_quantizers
@@ -201,6 +202,7 @@ def _imported(walk: Walk, inputs: Mapping[str, Operand], outputs: list[Port]) ->
     ]
     dropped = [p.name for p in ports if p.value.name not in needed]
     walk.notes += [f"input {name!r} does not change any output and was dropped" for name in dropped]
+    kept, outputs = _named(walk, kept, outputs)
     names = tuple(dict.fromkeys(port.value.name for port in outputs))
     kept = hoist_quantizers(items, kept, names)
     try:
@@ -209,3 +211,24 @@ def _imported(walk: Walk, inputs: Mapping[str, Operand], outputs: list[Port]) ->
         raise OnnxError(f"the network as a whole: {error}") from None
     ports = [p for p in ports if p.value.name in needed]
     return Imported(source, tuple(ports), tuple(outputs), tuple(dict.fromkeys(walk.notes)))
+
+
+def _named(
+    walk: Walk, nodes: list[SourceNode], outputs: list[Port]
+) -> tuple[list[SourceNode], list[Port]]:
+    """Nodes that are outputs get the file's names of these, where nothing has them yet: what only
+    looks at a value otherwise (a transpose, an identity) has left no node."""
+    names: dict[str, str] = {}
+    for port in outputs:
+        old, new = port.value.name, walk.unique(port.name)
+        if old in walk.nodes and old not in names and new == identifier(port.name):
+            names[old] = new
+            walk.shapes[new] = walk.shapes[old]
+    nodes = [
+        replace(n, name=names.get(n.name, n.name), args=tuple(names.get(a, a) for a in n.args))
+        for n in nodes
+    ]
+    ports = [
+        replace(p, value=p.value.renamed(names.get(p.value.name, p.value.name))) for p in outputs
+    ]
+    return nodes, ports

@@ -17,7 +17,8 @@ from hwc.sim.board.simulated import compile_board
 
 
 class TwoByTwo(nn.Module):
-    """Two inputs of odd sizes, a residual add, two heads of which one is wide."""
+    """Two inputs of odd sizes, a residual add, two heads of which one is wide, and the softmax of
+    the other, which the host computes from the same integers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,10 +32,11 @@ class TwoByTwo(nn.Module):
         self.head = quantize_weight(nn.Linear(13, 19), IntWeight(8))
         self.small = quantize_weight(nn.Linear(13, 3, bias=False), IntWeight(4))
 
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, ...]:
         y = self.grid_one(self.one(self.left(a))) + self.grid_two(self.two(self.right(b)))
         y = self.act(y)
-        return self.head(y), self.small(y)
+        small = self.small(y)
+        return self.head(y), small, torch.softmax(small, 1)
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,6 @@ def test_slopes_of_their_own_are_refused(net: Any) -> None:
 
 
 def test_integers_too_wide_to_be_exchanged_are_refused(net: Any) -> None:
-    x = sums(net, bias=np.float64([1 / 3, 1 / 7, 1 / 11, 1 / 13, 1 / 17, 1 / 19]))
+    x = sums(net, bias=[1 / 3, 1 / 7, 1 / 11, 1 / 13, 1 / 17, 1 / 19])
     with pytest.raises(LowerError, match="would come from several channels"):
         net.lower(net.op(Reshape((3, 2, 3, 4)), x))

@@ -158,3 +158,18 @@ def test_networks_exported_by_torch(name: str) -> None:
     module.eval()(x)
     model = exported(module, x)
     agree(model, {"x": x.numpy()}, 2e-5, runtime)
+
+
+def test_outputs_keep_the_names_of_the_file() -> None:
+    """Nodes that move nothing leave no trace, but what they make may be an output."""
+    nodes = [
+        node("MatMul", "x w", "inner"), node("Transpose", "inner", "turned", perm=[0, 2, 1]),
+        node("Identity", "inner", "same"), node("Relu", "inner", "other"),
+        node("Identity", "other", "a/b:0"), node("Identity", "x", "given"),
+    ]  # fmt: skip
+    model = model_of(
+        nodes, {"x": (2, 3, 4)}, ["turned", "same", "a/b:0", "given"], {"w": np.eye(4)}
+    )
+    read = agree(model, {"x": np.random.default_rng(0).normal(size=(2, 3, 4))})
+    assert [p.value.name for p in read.outputs] == ["turned", "turned", "a_b_0", "x"]
+    assert read.source.outputs == ("turned", "a_b_0", "x")
