@@ -73,6 +73,8 @@ class Options:
     """What the calibration does; anything but the default needs `calib`."""
     raw: tuple[str, ...] = ()
     """`input=scale` for each float input of an ONNX file at which bytes arrive."""
+    shapes: tuple[str, ...] = ()
+    """`input=1,3,32,32` for each input of an ONNX file that leaves sizes open."""
     seed: int = 0
     overwrite: bool = False
     synth: bool = False
@@ -103,7 +105,9 @@ def build(options: Options, listener: Step | None = None) -> Report:
     clock_mhz = board.clock_mhz if options.clock_mhz is None else options.clock_mhz
     with replaced(options.output, overwrite=options.overwrite) as folder:
         clock("loading" if options.calib is None else "loading and calibrating")
-        network = load_network(options.model, options.calib, options.quantization, options.raw)
+        network = load_network(
+            options.model, options.calib, options.quantization, options.raw, options.shapes
+        )
         clock("lowering")
         lowered = lower(network.source)
         check_outputs(lowered)

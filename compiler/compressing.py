@@ -43,6 +43,7 @@ def compress_file(
     data: str | None = None,
     arch: str | None = None,
     raw: Sequence[str] = (),
+    shapes: Sequence[str] = (),
     max_drop: float | None = None,
     resume: Path | None = None,
     threads: int = 1,
@@ -65,7 +66,8 @@ def compress_file(
     if arch is not None:
         network = from_state(arch, path)
     elif is_file:
-        network = SourceModule(_with_scale(load_network(path, raw=raw).source, dataset))
+        source = load_network(path, raw=raw, shapes=shapes).source
+        network = SourceModule(_with_scale(source, dataset))
     elif path.suffix or "/" in model:
         raise CompressError(f"{model}: no such file")
     else:

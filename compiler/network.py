@@ -43,12 +43,17 @@ class Network:
 
 
 def load_network(
-    path: Path, calib: str | None = None, config: Config | None = None, raw: Sequence[str] = ()
+    path: Path,
+    calib: str | None = None,
+    config: Config | None = None,
+    raw: Sequence[str] = (),
+    shapes: Sequence[str] = (),
 ) -> Network:
     """The network of a `.onnx` file or of a checkpoint.
 
     `raw` are texts `input=scale`: bytes arrive at that float input of an ONNX file, each standing
-    for byte * scale. `calib` names calibration data (.npz, .npy, a data set or a folder): a network
+    for byte * scale. `shapes` are texts `input=1,3,32,32`: sizes that an ONNX file leaves open.
+    `calib` names calibration data (.npz, .npy, a data set or a folder): a network
     that is not quantized gets quantizers from it as `config` says (8 bits without). Raises the
     HwcError of whoever refuses something.
     """
@@ -58,10 +63,11 @@ def load_network(
             "--calib, or leave them out"
         )
     if path.suffix.lower() == ".onnx":
-        imported = load_onnx(path, raw=dict(map(_raw, raw)))
+        imported = load_onnx(path, dict(map(_shape, shapes)), dict(map(_raw, raw)))
         network = Network(path.stem, imported.source, notes=imported.notes)
-    elif raw:
-        raise OnnxError(f"--raw speaks of ONNX files; {path} says itself what its inputs are")
+    elif raw or shapes:
+        option = "--raw" if raw else "--shape"
+        raise OnnxError(f"{option} speaks of ONNX files; {path} says itself what its inputs are")
     else:
         checkpoint = load(path)
         samples = checkpoint.samples
@@ -75,6 +81,15 @@ def load_network(
             checkpoint.accuracy,
         )
     return network if calib is None else _calibrated(network, calib, config or Config())
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """An input's name and shape."""
+    name, _, sizes = text.rpartition("=")
+    parts = sizes.split(",")
+    if name and all(p.isdecimal() and 0 < int(p) < 1 << 31 for p in parts):
+        return name, tuple(map(int, parts))
+    raise OnnxError(f"--shape {text!r} must be INPUT=SIZES with positive sizes, such as x=1,3,8,8")
 
 
 def _raw(text: str) -> tuple[str, Raw]:

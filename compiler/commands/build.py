@@ -82,6 +82,10 @@ def build(
         list[str] | None,
         typer.Option(help="INPUT=SCALE: bytes arrive at this ONNX input, such as x=1/255."),
     ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="INPUT=SIZES: what an ONNX file leaves open, such as x=1,3,32,32."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of stalls and generated inputs.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle.")] = False,
     synth: Annotated[
@@ -126,6 +130,7 @@ def build(
             rounding=rounding,
         ),
         raw=tuple(raw or ()),
+        shapes=tuple(shape or ()),
         seed=seed,
         overwrite=overwrite,
         synth=synth,

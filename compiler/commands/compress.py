@@ -30,6 +30,10 @@ def compress(
         list[str] | None,
         typer.Option(help="INPUT=SCALE: bytes arrive at this ONNX input, such as x=1/255."),
     ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(help="INPUT=SIZES: what an ONNX file leaves open, such as x=1,3,32,32."),
+    ] = None,
     max_drop: Annotated[
         str | None,
         typer.Option(help="Find the smallest within this loss of validation accuracy: 0.5%."),
@@ -66,6 +70,7 @@ def compress(
         data=data,
         arch=arch,
         raw=tuple(raw or ()),
+        shapes=tuple(shape or ()),
         max_drop=drop,
         resume=resume,
         threads=threads,

@@ -80,14 +80,15 @@ def declare(
         )
     if item.name in shapes:
         sizes: list[int | None] = [int(n) for n in shapes[item.name]]
+        _check_given(what, tensor, sizes)
     elif tensor.HasField("shape"):
         sizes = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
     else:
-        raise OnnxError(f"{what}: has no shape; give one with shapes={{{item.name!r}: (...)}}")
+        raise OnnxError(f"{what}: has no shape; give one with {_way_out(item.name)}")
     if None in sizes[1:]:
         raise OnnxError(
             f"{what}: shape {_written(tensor)} is open beyond the batch axis 0; "
-            f"fix it with shapes={{{item.name!r}: (...)}}"
+            f"fix it with {_way_out(item.name)}"
         )
     known = tuple(n for n in sizes if n is not None)
     if any(n < 1 for n in known):
@@ -96,6 +97,25 @@ def declare(
     if raw is not None and dtype.name not in FLOATS:
         raise OnnxError(f"{what}: has integers of type {dtype.name} already; leave raw out")
     return Declared(item.name, dtype, tuple(sizes), raw)
+
+
+def _way_out(name: str) -> str:
+    return f"--shape {name}=1,... (in Python: shapes={{{name!r}: (1, ...)}}), the batch included"
+
+
+def _check_given(what: str, tensor: onnx.TypeProto.Tensor, sizes: Sequence[int | None]) -> None:
+    """Refuse a shape that is not the file's where that says something."""
+    if not tensor.HasField("shape"):
+        return
+    declared = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
+    fits = len(declared) == len(sizes) and all(
+        have in (None, want) for have, want in zip(declared, sizes, strict=True)
+    )
+    if not fits:
+        raise OnnxError(
+            f"{what}: shape {tuple(sizes)} does not fit the file's {_written(tensor)}; give the "
+            "sizes that are open"
+        )
 
 
 def _written(tensor: onnx.TypeProto.Tensor) -> str:
@@ -112,7 +132,8 @@ def choose_batch(inputs: Sequence[Declared]) -> Batch:
     if None in sizes:
         if len(sizes) > 1:
             raise OnnxError(
-                "some inputs have an open batch axis 0 and others have not; fix shapes="
+                "some inputs have an open batch axis 0 and others have not; fix them with --shape "
+                "(in Python: shapes=)"
             )
         return Batch.open()
     return Batch(sizes.pop()) if len(sizes) == 1 else Batch(None)

@@ -15,7 +15,7 @@ from hwc.compiler.onnx.errors import BatchError, OnnxError
 from hwc.compiler.onnx.fold import FOLDS, fold
 from hwc.compiler.onnx.hoist import hoist_quantizers
 from hwc.compiler.onnx.imported import Imported, Port
-from hwc.compiler.onnx.inputs import Declared, Raw, choose_batch, declare, enter
+from hwc.compiler.onnx.inputs import Raw, choose_batch, declare, enter
 from hwc.compiler.onnx.node import Node
 from hwc.compiler.onnx.operators import HINTS, OPERATORS, QUANTIZERS, Result
 from hwc.compiler.onnx.tensors import Tensors
@@ -94,15 +94,16 @@ class _Reader:
             file.refuse_branches(node)
         used = {name for node in self.nodes for name in node.input}
         self.used = frozenset(used | {o.name for o in model.graph.output})
-        self.declared: list[Declared] = [
-            declare(item, shapes, raw.get(item.name))
+        inputs = [
+            item
             for item in model.graph.input
             if item.name not in self.initializers and item.name in self.used
         ]
-        unknown = {*shapes, *raw} - {item.name for item in self.declared}
+        unknown = {*shapes, *raw} - {item.name for item in inputs}
         if unknown:
-            names = ", ".join(item.name for item in self.declared)
+            names = ", ".join(item.name for item in inputs)
             raise OnnxError(f"{what}: no input is called {sorted(unknown)}; inputs are {names}")
+        self.declared = [declare(item, shapes, raw.get(item.name)) for item in inputs]
         if not self.declared:
             raise OnnxError(f"{what}: no output depends on an input; a network needs an input")
         if not model.graph.output:

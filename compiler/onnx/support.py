@@ -29,9 +29,10 @@ INTRO = f"""# ONNX
 `load_onnx(path)` reads float models, models with QuantizeLinear and DequantizeLinear, with integer
 operators, and QONNX, operator sets {OPSETS[0]} to {OPSETS[1]}. Inputs are floats, or integers of up
 to 32 bits; arithmetic is that of real numbers, which sums and products of integers narrower than 32
-bits are not. Shapes must be fixed but for axis 0 of the inputs, the batch. Every value keeps its
-axes in mind, so that transposes between channels first and channels last cost nothing unless data
-has to move.
+bits are not. Shapes must be fixed but for axis 0 of the inputs, the batch, or `--shape` fixes them.
+Every value keeps its axes in mind, so that transposes between channels first and channels last cost
+nothing unless data has to move. Frames for calibration, and what the driver takes and gives, have
+the channels first, whatever the file's last transpose says.
 
 Everything that is not listed is refused with the name of the node, the rule and a way out.
 """

@@ -193,6 +193,41 @@ def test_wrong_scales_of_bytes(leaky, text):
         load_network(leaky, raw=[text])
 
 
+@pytest.fixture
+def open_sizes(tmp_path):
+    """A network of sounds of any length."""
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
+    return write(tmp_path / "open.onnx", nodes, {"w": np.ones((3, 2, 4), np.float32)},
+                 (2, "T"), (3, "U"))  # fmt: skip
+
+
+def test_sizes_that_the_file_leaves_open(open_sizes):
+    with pytest.raises(HwcError, match=r"'T'\) is open .*--shape x=1,\.\.\."):
+        load_network(open_sizes)
+    network = load_network(open_sizes, shapes=["x=1,2,9"])
+    assert network.source.shapes[network.source.outputs[0]] == (3, 6)
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "x=", "=1,2,9", "x=1,2", "x=1,3,9", "x=1,2,-9", "x=1,2,0", "z=1,2,9", "x=a,2,9"]
+)
+def test_wrong_shapes(open_sizes, text):
+    message = r"must be INPUT=SIZES|does not fit the file's|no input is called"
+    with pytest.raises(HwcError, match=message):
+        load_network(open_sizes, shapes=[text])
+
+
+def test_shapes_on_the_command_line(open_sizes, tmp_path):
+    line = ["build", str(open_sizes), "--board", "pynq-z2", "-o", str(tmp_path / "o")]
+    bad = CliRunner().invoke(cli.application(), [*line, "--shape", "x=1,5,9"])
+    assert bad.exit_code == 1
+    assert "does not fit the file's" in bad.output
+    good = CliRunner().invoke(cli.application(), [*line, "--shape", "x=1,2,9"])
+    assert "put a Quant" in good.output, "the next thing that is missing"
+
+
 def test_scales_of_bytes_are_for_onnx(tmp_path):
     with pytest.raises(HwcError, match="--raw speaks of ONNX files"):
         load_network(tmp_path / "model.pt", raw=["x=1/255"])
+    with pytest.raises(HwcError, match="--shape speaks of ONNX files"):
+        load_network(tmp_path / "model.pt", shapes=["x=1,2"])
