@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hwc.compiler.calibrate import (
+    Arranged,
     CalibrationError,
     Config,
     Loss,
@@ -62,9 +63,15 @@ def load_network(
             "bits, ranges, rounding and the like are those of a calibration: name its data with "
             "--calib, or leave them out"
         )
+    arranged: dict[str, Arranged] = {}
     if path.suffix.lower() == ".onnx":
         imported = load_onnx(path, dict(map(_shape, shapes)), dict(map(_raw, raw)))
         network = Network(path.stem, imported.source, notes=imported.notes)
+        arranged = {
+            port.value.name: Arranged(port.shape[1:], port.to_source)
+            for port in imported.inputs
+            if port.value.axes[:1] == (0,)
+        }
     elif raw or shapes:
         option = "--raw" if raw else "--shape"
         raise OnnxError(f"{option} speaks of ONNX files; {path} says itself what its inputs are")
@@ -80,7 +87,9 @@ def load_network(
             f"{count} samples of the checkpoint",
             checkpoint.accuracy,
         )
-    return network if calib is None else _calibrated(network, calib, config or Config())
+    if calib is None:
+        return network
+    return _calibrated(network, calib, config or Config(), arranged)
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -104,8 +113,10 @@ def _raw(text: str) -> tuple[str, Raw]:
     raise OnnxError(f"--raw {text!r} must be INPUT=SCALE with a positive scale, such as x=1/255")
 
 
-def _calibrated(network: Network, calib: str, config: Config) -> Network:
-    frames = calibration_frames(calib, network.source)
+def _calibrated(
+    network: Network, calib: str, config: Config, arranged: Mapping[str, Arranged]
+) -> Network:
+    frames = calibration_frames(calib, network.source, arranged=arranged)
     made = calibrate(network.source, frames, config)
     own = bool(network.frames)
     idle = all(loss.kind == "output" for loss in made.losses)

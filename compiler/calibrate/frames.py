@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,27 @@ import numpy as np
 from hwc.compiler.calibrate.config import CalibrationError
 from hwc.compiler.source import Input, Source
 
-__all__ = ["FRAMES", "calibration_frames", "check_frames"]
+__all__ = ["FRAMES", "Arranged", "calibration_frames", "check_frames"]
 
 FRAMES = 512
 """Frames taken from a data set."""
 
 
+@dataclass(frozen=True)
+class Arranged:
+    """An input whose file has another order of axes: frames of `shape` become the source's."""
+
+    shape: tuple[int, ...]
+    to_source: Callable[[np.ndarray], np.ndarray]
+
+
 def calibration_frames(
-    data: str | Path, source: Source, count: int = FRAMES
+    data: str | Path,
+    source: Source,
+    count: int = FRAMES,
+    arranged: Mapping[str, Arranged] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Frames for every input of a source, from `data`.
+    """Frames for every input of a source, from `data`, in its layout or (`arranged`) the file's.
 
     A `.npz` file holds one array (N, *shape) for each input, by name; where there is one input it
     may be the file's only array, or a `.npy` file. Inputs with a scale take raw integers, others
@@ -27,21 +39,31 @@ def calibration_frames(
     first `count` training images are taken. Raises CalibrationError.
     """
     path = Path(data)
+    if path.suffix not in (".npy", ".npz"):
+        return _from_data_set(data, source, count)
+    frames = _from_file(path, source)
+    for item in source.inputs:
+        known, x = (arranged or {}).get(item.name), frames[item.name]
+        if known is not None and x.shape[1:] == known.shape != item.shape:
+            frames[item.name] = known.to_source(x)
+    return check_frames(source, frames)
+
+
+def _from_file(path: Path, source: Source) -> dict[str, np.ndarray]:
+    """The arrays of all inputs, not checked."""
+    arrays = _read(path)
     if path.suffix == ".npy":
-        return check_frames(source, _single(path, source, _read(path)))
-    if path.suffix == ".npz":
-        arrays = _read(path)
-        assert isinstance(arrays, dict)
-        names = {item.name for item in source.inputs}
-        if len(names) == len(arrays) == 1:
-            return check_frames(source, _single(path, source, next(iter(arrays.values()))))
-        if not names <= set(arrays):
-            raise CalibrationError(
-                f"{path}: holds the arrays {sorted(arrays)}, but the network's inputs are "
-                f"{sorted(names)}; save one array for each under its name"
-            )
-        return check_frames(source, {name: arrays[name] for name in names})
-    return _from_data_set(data, source, count)
+        return _single(path, source, arrays)
+    assert isinstance(arrays, dict)
+    names = {item.name for item in source.inputs}
+    if len(names) == len(arrays) == 1:
+        return _single(path, source, next(iter(arrays.values())))
+    if not names <= set(arrays):
+        raise CalibrationError(
+            f"{path}: holds the arrays {sorted(arrays)}, but the network's inputs are "
+            f"{sorted(names)}; save one array for each under its name"
+        )
+    return {name: arrays[name] for name in names}
 
 
 def check_frames(source: Source, frames: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

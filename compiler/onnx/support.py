@@ -31,8 +31,8 @@ operators, and QONNX, operator sets {OPSETS[0]} to {OPSETS[1]}. Inputs are float
 to 32 bits; arithmetic is that of real numbers, which sums and products of integers narrower than 32
 bits are not. Shapes must be fixed but for axis 0 of the inputs, the batch, or `--shape` fixes them.
 Every value keeps its axes in mind, so that transposes between channels first and channels last cost
-nothing unless data has to move. Frames for calibration, and what the driver takes and gives, have
-the channels first, whatever the file's last transpose says.
+nothing unless data has to move. What the driver takes and gives has the channels first, whatever
+the transposes of the file say.
 
 Everything that is not listed is refused with the name of the node, the rule and a way out.
 """

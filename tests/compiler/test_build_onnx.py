@@ -193,6 +193,25 @@ def test_wrong_scales_of_bytes(leaky, text):
         load_network(leaky, raw=[text])
 
 
+def test_frames_may_have_the_channels_where_the_file_has_them(tmp_path):
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["t", "w"], ["y"]),
+    ]
+    weight = np.random.default_rng(0).normal(size=(3, 2, 1, 1)).astype(np.float32)
+    path = write(tmp_path / "last.onnx", nodes, {"w": weight}, (4, 5, 2), (3, 4, 5))
+    frames = np.random.default_rng(1).normal(size=(8, 4, 5, 2))
+    made = []
+    for name, x in (("last", frames), ("first", frames.transpose(0, 3, 1, 2))):
+        np.save(tmp_path / f"{name}.npy", x)
+        made.append(load_network(path, str(tmp_path / f"{name}.npy")))
+    for network in made:
+        np.testing.assert_array_equal(network.frames["x"], frames.transpose(0, 3, 1, 2))
+    np.save(tmp_path / "wrong.npy", frames.transpose(0, 2, 1, 3))
+    with pytest.raises(HwcError, match=r"shape must be \(N, 2, 4, 5\)"):
+        load_network(path, str(tmp_path / "wrong.npy"))
+
+
 @pytest.fixture
 def open_sizes(tmp_path):
     """A network of sounds of any length."""
