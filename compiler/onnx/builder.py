@@ -102,24 +102,23 @@ class Builder:
         self.nodes[name], self.shapes[name] = SourceNode(name, made, args), shape
         return name
 
-    def weight(self, constant: Constant, role: str) -> str:
-        """Name of a constant whose axis 0 is the output channels: a quantized tensor if it has a
-        grid with one scale, or one along axis 0; else a tensor."""
+    def weight(self, constant: Constant, role: str, axis: int = 0) -> str:
+        """Name of a constant whose `axis` is the output channels: a quantized tensor if it has a
+        grid with one scale, or one for each index of the axis; else a tensor."""
         grid = constant.grid
         if grid is None:
             return self.tensor(constant.value, role)
         name = self.tensor(grid.values, role)
-        rows = (
-            grid.scale.reshape(len(grid.scale), -1) if grid.scale.ndim else grid.scale[None, None]
-        )
+        along = np.moveaxis(grid.scale, axis, 0) if grid.scale.ndim else grid.scale[None]
+        rows = along.reshape(len(along), -1)
         if (rows != rows[:, :1]).any():
             return name
-        scales, axis = rows[:, 0], 0
-        if (scales == scales[0]).all():
-            scales, axis = scales[0], None
+        scales = rows[:, 0]
+        alike = bool((scales == scales[0]).all())
         lo, hi = min(int(grid.codes.min()), 0), max(int(grid.codes.max()), 1)
-        scale = self.tensor(np.array(scales), f"{role}_scale")
-        return self.emit(Quant(lo, hi, axis=axis), name, scale, role=f"{role}_codes")
+        scale = self.tensor(np.array(scales[0] if alike else scales), f"{role}_scale")
+        op = Quant(lo, hi, axis=None if alike else axis)
+        return self.emit(op, name, scale, role=f"{role}_codes")
 
     def mixes(self, message: str) -> None:
         """Raise BatchError at the current node."""

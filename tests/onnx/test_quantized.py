@@ -279,6 +279,27 @@ def test_qlinear_softmax(axis: int) -> None:
     assert agree(read.source, lower(read.source), read.feed({"x": x})).differing == 0
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolution_with_a_scale_for_each_output(groups: int) -> None:
+    """Its outputs lie along axis 1 of the weight, and so do the scales that quantizers write."""
+    rng, outputs = np.random.default_rng(0), 6 // groups
+    constants = {
+        "sx": S(0.0625), "zx": np.uint8(128), "sy": S(0.25), "zy": np.uint8(60),
+        "w": rng.integers(-127, 128, (4, outputs, 3, 3)).astype(np.int8),
+        "sw": (2.0 ** -rng.integers(5, 9, outputs)).astype(S), "zw": np.zeros(outputs, np.int8),
+    }  # fmt: skip
+    nodes = [
+        node("QuantizeLinear", "x sx zx", "q"), node("DequantizeLinear", "q sx zx", "r"),
+        node("DequantizeLinear", "w sw zw", "v", axis=1),
+        node("ConvTranspose", "r v", "t", strides=[2, 2], group=groups),
+        node("QuantizeLinear", "t sy zy", "y"),
+    ]  # fmt: skip
+    model = model_of(nodes, {"x": (3, 4, 3, 5)}, ["y"], constants, 17, FLOAT)
+    x = halves((3, 4, 3, 5)) / 4
+    read = equal(model, {"x": x})
+    assert agree(read.source, lower(read.source), read.feed({"x": x})).differing == 0
+
+
 def test_codes_survive_movement_and_max_pools() -> None:
     """Quantized codes pass through operators that only move or compare them."""
     constants = {"s": S(0.125), "z": np.uint8(60), "p": np.array([0, 0, 1, 0, 0, 0, 0, 1]),

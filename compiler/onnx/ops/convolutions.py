@@ -78,8 +78,7 @@ def conv_transpose(walk: Walk, node: Node) -> Value:
     dilation = integers(node, "dilations", rank, 1, 1)
     padding, extra = _transposed_padding(node, size, kernel, stride, dilation)
     y = positions(walk, node, x)
-    # The source's weight has its outputs along axis 1: codes keep a scale per tensor only.
-    args = [walk.weight(weight, "weight")]
+    args = [walk.weight(weight, "weight", axis=1)]  # (inputs, outputs of a group, *kernel)
     if bias is not None:
         args.append(walk.weight(bias, "bias"))
     op = ConvTranspose(stride, padding, extra, dilation, node.int("group", 1))
