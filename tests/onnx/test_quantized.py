@@ -286,7 +286,7 @@ def test_transposed_convolution_with_a_scale_for_each_output(groups: int) -> Non
     constants = {
         "sx": S(0.0625), "zx": np.uint8(128), "sy": S(0.25), "zy": np.uint8(60),
         "w": rng.integers(-127, 128, (4, outputs, 3, 3)).astype(np.int8),
-        "sw": (2.0 ** -rng.integers(5, 9, outputs)).astype(S), "zw": np.zeros(outputs, np.int8),
+        "sw": rng.uniform(0.004, 0.03, outputs).astype(S), "zw": np.zeros(outputs, np.int8),
     }  # fmt: skip
     nodes = [
         node("QuantizeLinear", "x sx zx", "q"), node("DequantizeLinear", "q sx zx", "r"),
@@ -296,7 +296,10 @@ def test_transposed_convolution_with_a_scale_for_each_output(groups: int) -> Non
     ]  # fmt: skip
     model = model_of(nodes, {"x": (3, 4, 3, 5)}, ["y"], constants, 17, FLOAT)
     x = halves((3, 4, 3, 5)) / 4
-    read = equal(model, {"x": x})
+    read, made = ours(model, {"x": x})
+    wrong = made["y"].astype(int) - runtime(model, {"x": x})["y"]
+    assert np.abs(wrong).max() <= 1
+    assert np.count_nonzero(wrong) < wrong.size / 100
     assert agree(read.source, lower(read.source), read.feed({"x": x})).differing == 0
 
 
