@@ -104,17 +104,12 @@ def _way_out(name: str) -> str:
 
 
 def _check_given(what: str, tensor: onnx.TypeProto.Tensor, sizes: Sequence[int | None]) -> None:
-    """Refuse a shape that is not the file's where that says something."""
-    if not tensor.HasField("shape"):
-        return
-    declared = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
-    fits = len(declared) == len(sizes) and all(
-        have in (None, want) for have, want in zip(declared, sizes, strict=True)
-    )
-    if not fits:
+    """Refuse a shape with other axes than the file's; sizes may be others where the network
+    allows it."""
+    if tensor.HasField("shape") and len(tensor.shape.dim) != len(sizes):
         raise OnnxError(
-            f"{what}: shape {tuple(sizes)} does not fit the file's {_written(tensor)}; give the "
-            "sizes that are open"
+            f"{what}: shape {tuple(sizes)} does not fit the file's {_written(tensor)}; give a size "
+            "for each axis, the batch included"
         )
 
 
