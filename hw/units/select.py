@@ -150,11 +150,15 @@ class SelectUnit(Unit):
         return _Path(self)
 
     def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
-        """Half of the frames have few distinct values, so that many are equal."""
-        x = extremes(self.x, rng, batch)
-        if not self.x.bipolar:
-            few = rng.integers(self.x.lo, self.x.hi + 1, 3)
-            x[::2] = few[rng.integers(0, 3, x[::2].shape)]
+        """Half of the frames have three values a power of two apart: many are equal, and which of
+        two is larger hangs on one bit."""
+        x, kind = extremes(self.x, rng, batch), self.x
+        if not kind.bipolar:
+            for frame in x[::2]:
+                step = 1 << rng.integers(0, kind.width)
+                middle = rng.integers(kind.lo, kind.hi + 1)
+                few = np.clip(middle + np.array([-step, 0, step]), kind.lo, kind.hi)
+                frame[:] = few[rng.integers(0, 3, frame.shape)]
         return {"x": x}
 
     @classmethod

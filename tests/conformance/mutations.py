@@ -108,7 +108,7 @@ def _mutate(verilog: str, count: int, seed: int) -> tuple[str, tuple[Mutation, .
         folder = Path(name)
         (folder / "design.v").write_text(verilog)
         _yosys(
-            folder, NETLIST + LIST.format(count=2 * count, seed=seed) + "write_rtlil netlist.il\n"
+            folder, NETLIST + LIST.format(count=4 * count, seed=seed) + "write_rtlil netlist.il\n"
         )
         lines = (folder / "list.ys").read_text().splitlines()
         lines = [line for line in lines if not LEFT_OUT.search(line)][:count]

@@ -21,7 +21,7 @@ from .bench import PATTERNS, Trial, bench
 
 BATCH = 6
 """Frames of a unit that takes many firings for one."""
-QUICK, MANY = 16, 64
+QUICK, MANY = 32, 64
 """Frames of a unit that takes at most so many firings for one."""
 
 
