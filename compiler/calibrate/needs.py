@@ -78,11 +78,9 @@ def gives_codes(op: SourceOp) -> bool:
 
 
 def moves(op: SourceOp) -> bool:
-    """True if the elements of the result are elements of the argument (or zeros), so that a
-    quantizer may stand in front as well as behind."""
-    if isinstance(op, Pad):
-        return op.value == 0
-    return isinstance(op, (Flatten, Reshape, MaxPool, Slice, Transpose, Upsample))
+    """True if the elements of the result are elements of the argument (or one number, which takes
+    the nearest code), so that a quantizer may stand in front as well as behind."""
+    return isinstance(op, (Flatten, Reshape, MaxPool, Pad, Slice, Transpose, Upsample))
 
 
 def mixes(source: Source, node: SourceNode) -> bool:

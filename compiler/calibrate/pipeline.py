@@ -17,6 +17,7 @@ from hwc.compiler.calibrate.grids import solve
 from hwc.compiler.calibrate.losses import Loss, table
 from hwc.compiler.calibrate.needs import gives_codes, moves, takes_codes
 from hwc.compiler.calibrate.observe import Observed, frame_bytes, observe
+from hwc.compiler.calibrate.padding import snap_padding
 from hwc.compiler.calibrate.place import place
 from hwc.compiler.calibrate.plan import Plan
 from hwc.compiler.calibrate.scales import Seen, best_scale, squared_error
@@ -132,6 +133,7 @@ def _with_quantizers(
         draft.redirect(site, name, readers)
         scale = scales[group]
         placed[name] = Loss(site, "activation", bits, lo * scale, hi * scale, 0.0)
+    snap_padding(draft)
     return draft.source(), placed
 
 

@@ -1,4 +1,4 @@
-"""Movements between channels in float networks: pixel shuffles, heads of detectors."""
+"""Movements in float networks: pixel shuffles, heads of detectors, padding with numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hwc.compiler.source import (
     ArgMax,
     Flatten,
     HardTanh,
+    Pad,
     PRelu,
     Quant,
     Relu,
@@ -124,3 +125,15 @@ def test_codes_that_are_there_do(net: Any, check: Check) -> None:
     calibrated, _ = check(net, W8A8, x)
     close(net, calibrated, x)
     assert list(quantizers(calibrated.source).values()) == [8]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, -1.0])
+def test_padding_with_a_number_takes_the_nearest_code(net: Any, check: Check, value: float) -> None:
+    x = net.op(Relu(), net.conv(net.input(3, 4, 4), 8))
+    y = net.conv(net.op(Pad((1, 0, 2, 1), value), x), 2)
+    calibrated, _ = check(net, W8A8, y)
+    (pad,) = (n for n in calibrated.source.nodes if isinstance(n.op, Pad))
+    quant = calibrated.source.node(pad.args[0])
+    scale = float(calibrated.source.tensors[quant.args[1]])
+    assert abs(pad.op.value - max(value, 0.0)) <= scale / 2, "a ReLU leaves no negative code"
+    assert quantizers(calibrated.source) == {x: 8}
