@@ -14,7 +14,7 @@ import pytest
 
 from hwc.compiler.build import Options, build
 from hwc.compiler.graph import run
-from hwc.compiler.lower import lower
+from hwc.compiler.lower import hardware, lower
 from hwc.compiler.network import load_network
 from hwc.compiler.source import evaluate
 
@@ -31,10 +31,14 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def lowered_equals_source(path: Path, calib: Any, frames: Any, raw: tuple[str, ...] = ()) -> Any:
-    """Lower a file and compare every output of the integers with the quantized float network."""
+    """Lower a file and compare every output of the integers with the quantized float network, and
+    with the graph that is built."""
     network = load_network(path, calib and str(calib), raw=raw)
     lowered = lower(network.source)
     codes = run(lowered.graph, lowered.encode(frames))
+    built = run(hardware(lowered.graph), lowered.encode(frames))
+    for reading in lowered.outputs:
+        np.testing.assert_array_equal(built[reading.node], codes[reading.node])
     wanted = evaluate(network.source, frames)
     for reading in lowered.outputs:
         made, want = reading.decode(codes[reading.node]), wanted[reading.source]
@@ -55,7 +59,14 @@ def test_the_3_bit_mlp_equals_qonnx(load: Any, tmp_path: Path) -> None:
     assert all(np.abs(w.dense()).max() == 3 for w in weights)
 
 
-@pytest.mark.parametrize("name", ["autoencoder", pytest.param("ds_cnn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "autoencoder",
+        pytest.param("ds_cnn", marks=pytest.mark.slow),
+        pytest.param("mobilenet", marks=pytest.mark.slow),
+    ],
+)
 def test_float_networks_from_torch(load: Any, tmp_path: Path, name: str) -> None:
     prepared = getattr(load("foreign.made"), name)(tmp_path)
     calib = tmp_path / "calib.npz"
