@@ -95,7 +95,11 @@ def renumbered(data: bytes, rng: np.random.Generator) -> bytes:
             value = NUMBERS[rng.integers(len(NUMBERS))]
         else:
             value = int(rng.choice([np.iinfo(array.dtype).min, np.iinfo(array.dtype).max, 0, 1]))
-        array.reshape(-1)[rng.integers(array.size) if rng.random() < 0.5 else slice(None)] = value
+        flat = array.reshape(-1)
+        if rng.random() < 0.5:
+            flat[int(rng.integers(flat.size))] = value
+        else:
+            flat[:] = value
         tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
         return model.SerializeToString()
     nodes = [n for n in model.graph.node if n.attribute]
