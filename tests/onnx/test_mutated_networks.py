@@ -106,7 +106,7 @@ def renumbered(data: bytes, rng: np.random.Generator) -> bytes:
     attributes = nodes[rng.integers(len(nodes))].attribute
     chosen = attributes[rng.integers(len(attributes))]
     if chosen.ints:
-        chosen.ints[rng.integers(len(chosen.ints))] = int(rng.choice([0, 1, 2, 3, 5, -1, 100]))
+        chosen.ints[int(rng.integers(len(chosen.ints)))] = int(rng.choice([0, 1, 2, 3, 5, -1, 100]))
     elif chosen.type == onnx.AttributeProto.STRING:
         chosen.s = [b"FLOOR", b"CEIL", b"HALF_UP", b"NHWC", b"nothing", b""][rng.integers(6)]
     else:
