@@ -33,13 +33,16 @@ from hwc.compiler.map.stages import Stage
 from hwc.hw.unit import Unit
 from hwc.hw.units.activation import Activation
 from hwc.hw.units.add import AddUnit
+from hwc.hw.units.centroids import CentroidMatVec
 from hwc.hw.units.concat import ConcatUnit
 from hwc.hw.units.gather import GatherUnit
 from hwc.hw.units.global_pool import GlobalPool
+from hwc.hw.units.lookups import LookupMatVec
 from hwc.hw.units.matvec import MatVec
 from hwc.hw.units.ratio import RatioUnit
 from hwc.hw.units.reduce import Reduce
 from hwc.hw.units.select import SelectUnit
+from hwc.hw.units.shift import ShiftMatVec
 from hwc.hw.units.sparse import SparseMatVec
 from hwc.hw.units.sparse_nm import NMMatVec
 from hwc.hw.units.table import TableUnit
@@ -124,7 +127,10 @@ def _(
         folds.append(unit.fold)
         yield unit
     yield from NMMatVec.candidates(op, kind, act, folds)
+    yield from ShiftMatVec.candidates(op, kind, act, folds)
     yield from SparseMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
+    yield from CentroidMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
+    yield from LookupMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
 
 
 @_offers.register

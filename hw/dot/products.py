@@ -9,6 +9,8 @@ The ways to make the rows, all exact:
 * Booth rows: a row for each two bits of w, with digits -2 to 2 (A. D. Booth 1951, in the radix-4
   form of O. L. MacSorley 1961), of five wires a bit: as many as fit in front of a carry chain.
 * Booth rows of x, likewise.
+
+Where w is 0 or a power of two there is one row, of one of a few wirings of x.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from amaranth.hdl import Cat, Const, Mux, Value
 
 from hwc.hw.dot.heap import DIRECT, INVERTED
 from hwc.hw.dot.number import Number
+from hwc.hw.dot.powers import Shifter, choose
 
-__all__ = ["Lane", "Row", "constant_lane", "product_lanes"]
+__all__ = ["Lane", "Row", "constant_lane", "product_lanes", "shifted_lane"]
 
 Make = Callable[[Value, Value, Value], Value]
 
@@ -231,4 +234,39 @@ def constant_lane(x: Number, weight: int, width: int) -> Lane:
             weight -= digit
         weight >>= 1
         column += 1
+    return lane.done()
+
+
+def shifted_lane(x: Number, by: Shifter, width: int) -> Lane:
+    """x times a power of two: operand x after the fine shift, operand w the control bits behind it.
+    A row chooses a wiring, or 0; -v is ~v + 1, and the sign bit of ~v for unsigned x is extra.
+    """
+    lane = _Lane(width, False)
+    have = x.width + by.fines[-1]
+    bits = have + by.ways[-1]
+    select = by.select_bits
+
+    def row(x_: Value, w: Value, mask: Value) -> Value:
+        sign = x_[-1] if x.signed else Const(0, 1)
+        words: list[Value] = [Const(0, bits)] * (by.way_codes[-1] + 1)
+        for way, code in zip(by.ways, by.way_codes, strict=True):
+            words[code] = Cat(Const(0, way), x_, sign.replicate(bits - have - way))
+        if by.zero and len(by.ways) == 2:
+            word = choose(w[1], [words[1], words[3]]) & w[0].replicate(bits)
+        else:
+            word = choose(w[:select], words)
+        return word ^ w[select].replicate(bits) if by.signed else word
+
+    def kind(i: int) -> int:
+        used = {min(i - way, have - 1) if x.signed else i - way for way in by.ways if i >= way}
+        wires = len([k for k in used if k < have])
+        total = (wires + select if wires else 0) + by.signed
+        return total if total > 1 else DIRECT
+
+    kinds = tuple(kind(i) for i in range(bits))
+    lane.add(by.base, kinds, 1 << (bits - 1) if x.signed else 0, row)
+    if by.signed:
+        lane.add(by.base, (DIRECT,), 0, lambda x, w, mask: w[select])
+        if not x.signed:
+            lane.add(by.base + bits, (DIRECT,), 1, lambda x, w, mask: w[select])
     return lane.done()

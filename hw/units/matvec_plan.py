@@ -14,7 +14,7 @@ from hwc.compiler.graph import (
     Type,
     Weights,
 )
-from hwc.hw.dot import ConstantDotSpec, DotSpec, Number, PairSpec
+from hwc.hw.dot import ConstantDotSpec, DotSpec, Number, PairSpec, ShiftSpec
 from hwc.hw.layout import Layout
 from hwc.hw.queue import Form, queue_form
 from hwc.hw.schedule import Mask, Nest, Schedule, Sum
@@ -142,7 +142,7 @@ class MatVecPlan(Geometry):
         return 0 if self.w.bipolar or every_code else sum(map(self.maskable, self.positions))
 
     @cached_property
-    def dot(self) -> DotSpec:
+    def dot(self) -> DotSpec | ShiftSpec:
         """The sum of products of one output in one firing, weights from a memory."""
         x, w, f = Number.of(self.x), Number.of(self.w), self.fold
         if self.cleared:

@@ -10,6 +10,8 @@ from hwc.compiler.graph import Graph, Node
 from hwc.hw.layout import Layout
 from hwc.hw.schedule import Schedule
 from hwc.hw.unit import Unit
+from hwc.hw.units.centroid_plan import CentroidPlan
+from hwc.hw.units.lookup_plan import LookupPlan
 from hwc.hw.units.matvec_plan import MatVecPlan
 from hwc.hw.units.sparse_plan import SparsePlan
 from hwc.hw.units.winograd_plan import WinogradPlan
@@ -17,7 +19,7 @@ from hwc.hw.units.winograd_plan import WinogradPlan
 __all__ = ["Planned"]
 
 
-P = TypeVar("P", bound=MatVecPlan | SparsePlan | WinogradPlan)
+P = TypeVar("P", bound=MatVecPlan | SparsePlan | WinogradPlan | CentroidPlan | LookupPlan)
 
 
 class Planned(Unit, Generic[P]):
