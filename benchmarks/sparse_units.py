@@ -23,12 +23,12 @@ from amaranth.back import verilog
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, Type
 from hwc.hw.core import Core
 from hwc.hw.unit import Unit
-from hwc.hw.units.matvec import MatVec, MatVecFold
-from hwc.hw.units.matvec_fold import ProductOp
+from hwc.hw.units.matvec.fold import ProductOp
+from hwc.hw.units.matvec.unit import MatVec, MatVecFold
 from hwc.hw.units.multiply import Style
-from hwc.hw.units.sparse import SparseFold, SparseMatVec
-from hwc.hw.units.sparse_nm import NMMatVec
-from hwc.hw.units.sparse_rows import gaps_of
+from hwc.hw.units.nm.unit import NMMatVec
+from hwc.hw.units.sparse.rows import gaps_of
+from hwc.hw.units.sparse.unit import SparseFold, SparseMatVec
 from hwc.sim.synth import synthesize
 
 HEAD = """# Sparse units against the dense one

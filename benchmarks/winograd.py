@@ -32,10 +32,10 @@ from hwc.compiler.graph import (
 from hwc.hw.core import Core
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
-from hwc.hw.units.gather import GatherFold, GatherUnit
-from hwc.hw.units.matvec import MatVec, MatVecFold
-from hwc.hw.units.window import LineBuffer, WindowFold
-from hwc.hw.units.winograd import Winograd, WinogradFold
+from hwc.hw.units.gather.unit import GatherFold, GatherUnit
+from hwc.hw.units.matvec.unit import MatVec, MatVecFold
+from hwc.hw.units.window.unit import LineBuffer, WindowFold
+from hwc.hw.units.winograd.unit import Winograd, WinogradFold
 from hwc.sim.synth import synthesize
 
 HEAD = """# Winograd convolutions

@@ -19,7 +19,7 @@ from amaranth.back import verilog
 
 from hwc.compiler.graph import Dense, MatMul, Type
 from hwc.hw.core import Core
-from hwc.hw.units.matvec import MatVec, MatVecFold
+from hwc.hw.units.matvec.unit import MatVec, MatVecFold
 from hwc.sim.synth import synthesize
 
 PAGE = Path(__file__).parents[1] / "docs" / "wired_sparsity.md"

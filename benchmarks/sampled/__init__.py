@@ -12,8 +12,8 @@ from hwc.hw.core import Core
 from hwc.hw.queue import Queue, queue_form, queue_resources
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
-from hwc.hw.units.matvec_fold import MatVecFold
-from hwc.hw.units.window_plan import WindowFold
+from hwc.hw.units.matvec.fold import MatVecFold
+from hwc.hw.units.window.plan import WindowFold
 
 from .elementwise import activations, adds, pools, ratios, tables
 from .gathers import gathers

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from hwc.compiler.graph import Type
-from hwc.hw.units.gather import GatherFold, GatherUnit
-from hwc.hw.units.gather_examples import depth_to_space, grid, moved, stretched, transposed
+from hwc.hw.units.gather.examples import depth_to_space, grid, moved, stretched, transposed
+from hwc.hw.units.gather.unit import GatherFold, GatherUnit
 
 __all__ = ["gathers"]
 

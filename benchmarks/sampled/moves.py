@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hwc.compiler.graph import ArgMax, Concat, TopK, Type
 from hwc.hw.units.concat import ConcatUnit
-from hwc.hw.units.repack import Repack
+from hwc.hw.units.repack.unit import Repack
 from hwc.hw.units.select import SelectUnit
 
 __all__ = ["QUEUES", "concats", "repacks", "selects"]

@@ -17,9 +17,9 @@ from hwc.compiler.graph import (
     Type,
     Weights,
 )
-from hwc.hw.units.matvec import MatVec
-from hwc.hw.units.matvec_fold import MatVecFold as Fold
-from hwc.hw.units.matvec_fold import ProductOp
+from hwc.hw.units.matvec.fold import MatVecFold as Fold
+from hwc.hw.units.matvec.fold import ProductOp
+from hwc.hw.units.matvec.unit import MatVec
 
 __all__ = ["products"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hwc.compiler.graph import Type, Window
-from hwc.hw.units.window import LineBuffer, WindowFold
+from hwc.hw.units.window.unit import LineBuffer, WindowFold
 
 __all__ = ["windows"]
 

@@ -33,22 +33,22 @@ from hwc.compiler.map.stages import Stage
 from hwc.hw.unit import Unit
 from hwc.hw.units.activation import Activation
 from hwc.hw.units.add import AddUnit
-from hwc.hw.units.centroids import CentroidMatVec
+from hwc.hw.units.centroids.unit import CentroidMatVec
 from hwc.hw.units.concat import ConcatUnit
-from hwc.hw.units.gather import GatherUnit
+from hwc.hw.units.gather.unit import GatherUnit
 from hwc.hw.units.global_pool import GlobalPool
-from hwc.hw.units.lookups import LookupMatVec
-from hwc.hw.units.matvec import MatVec
+from hwc.hw.units.lookups.unit import LookupMatVec
+from hwc.hw.units.matvec.unit import MatVec
+from hwc.hw.units.nm.unit import NMMatVec
 from hwc.hw.units.ratio import RatioUnit
 from hwc.hw.units.reduce import Reduce
 from hwc.hw.units.select import SelectUnit
-from hwc.hw.units.shift import ShiftMatVec
-from hwc.hw.units.sparse import SparseMatVec
-from hwc.hw.units.sparse_nm import NMMatVec
+from hwc.hw.units.shift.unit import ShiftMatVec
+from hwc.hw.units.sparse.unit import SparseMatVec
 from hwc.hw.units.table import TableUnit
 from hwc.hw.units.times import TimesUnit
-from hwc.hw.units.window import LineBuffer
-from hwc.hw.units.winograd import Winograd
+from hwc.hw.units.window.unit import LineBuffer
+from hwc.hw.units.winograd.unit import Winograd
 
 __all__ = ["PIPELINED", "MappingError", "candidates", "interval", "tiles_in"]
 

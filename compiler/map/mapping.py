@@ -18,7 +18,7 @@ from hwc.hw.layout import Layout
 from hwc.hw.queue import queue_resources
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
-from hwc.hw.units.repack import Repack
+from hwc.hw.units.repack.unit import Repack
 
 __all__ = ["RESOURCES", "Goal", "Mapping", "design_resources", "map_graph"]
 

@@ -11,7 +11,7 @@ from hwc.hw.layout import Layout
 from hwc.hw.queue import queue_resources
 from hwc.hw.resources import Resources
 from hwc.hw.shell.record import element_bytes
-from hwc.hw.units.repack import Repack
+from hwc.hw.units.repack.unit import Repack
 
 __all__ = ["Link", "link", "port_tiles"]
 

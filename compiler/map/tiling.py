@@ -15,9 +15,9 @@ from hwc.compiler.map.variants import SIZES, TILED, Other, tiled
 from hwc.hw.design import Design
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
-from hwc.hw.units.repack import Repack
-from hwc.hw.units.window import LineBuffer
-from hwc.hw.units.winograd import Winograd
+from hwc.hw.units.repack.unit import Repack
+from hwc.hw.units.window.unit import LineBuffer
+from hwc.hw.units.winograd.unit import Winograd
 
 __all__ = ["map_network"]
 

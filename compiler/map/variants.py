@@ -11,7 +11,7 @@ from hwc.compiler.map.problem import Choice, Cost
 from hwc.compiler.map.stages import Stage
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
-from hwc.hw.units.toom import LARGEST
+from hwc.hw.units.winograd.toom import LARGEST
 
 __all__ = ["Other", "check_layers", "only", "others", "parse", "tiled"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, Quantizer, Type
-from hwc.hw.units.centroid_plan import CentroidFold
+from hwc.hw.units.centroids.plan import CentroidFold
 from hwc.hw.units.example_acts import requant, thresholds
-from hwc.hw.units.lookup_plan import LookupFold
-from hwc.hw.units.matvec_fold import MatVecFold, ProductOp
+from hwc.hw.units.lookups.plan import LookupFold
+from hwc.hw.units.matvec.fold import MatVecFold, ProductOp
 
 __all__ = ["centroid_examples", "lookup_examples", "shift_examples"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwc.compiler.graph import MatMul, Quantizer, Type, Weights
 from hwc.hw.layout import Layout
-from hwc.hw.units.matvec_fold import ProductOp
+from hwc.hw.units.matvec.fold import ProductOp
 
 __all__ = ["Flat", "matrix"]
 

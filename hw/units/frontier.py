@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from hwc.hw.units.matvec_folds import REACH
+from hwc.hw.units.matvec.folds import REACH
 
 __all__ = ["Choice", "frontier"]
 

@@ -10,11 +10,11 @@ from hwc.compiler.graph import Graph, Node
 from hwc.hw.layout import Layout
 from hwc.hw.schedule import Schedule
 from hwc.hw.unit import Unit
-from hwc.hw.units.centroid_plan import CentroidPlan
-from hwc.hw.units.lookup_plan import LookupPlan
-from hwc.hw.units.matvec_plan import MatVecPlan
-from hwc.hw.units.sparse_plan import SparsePlan
-from hwc.hw.units.winograd_plan import WinogradPlan
+from hwc.hw.units.centroids.plan import CentroidPlan
+from hwc.hw.units.lookups.plan import LookupPlan
+from hwc.hw.units.matvec.plan import MatVecPlan
+from hwc.hw.units.sparse.plan import SparsePlan
+from hwc.hw.units.winograd.plan import WinogradPlan
 
 __all__ = ["Planned"]
 

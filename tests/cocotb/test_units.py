@@ -11,9 +11,9 @@ from hwc.hw.queue import Queue
 from hwc.hw.unit import Unit
 from hwc.hw.units.activation import Activation
 from hwc.hw.units.add import AddUnit
-from hwc.hw.units.matvec import MatVec
+from hwc.hw.units.matvec.unit import MatVec
 from hwc.hw.units.reduce import Reduce
-from hwc.hw.units.window import LineBuffer
+from hwc.hw.units.window.unit import LineBuffer
 from hwc.hw.verilog import plain_verilog
 from hwc.sim.cocotb.runner import CocotbError, Outcome, run_cocotb
 

@@ -26,7 +26,7 @@ from hwc.compiler.network import load_network
 from hwc.compiler.summary import show
 from hwc.compiler.system import BundleError
 from hwc.compiler.verification import layer_boundaries, verify_network
-from hwc.hw.units.matvec import MatVec
+from hwc.hw.units.matvec.unit import MatVec
 from hwc.models import BinaryWeight, BipolarAct, QuantInput, load, quantize_weight, save
 from hwc.sim.check import VerificationError
 from hwc.sim.timing import throughput

@@ -7,9 +7,9 @@ from itertools import islice
 
 from hwc.hw.schedule import Mask, Nest, Process, Schedule, Sum
 from hwc.hw.unit import Unit
-from hwc.hw.units.matvec import MatVec
-from hwc.hw.units.repack import Repack
-from hwc.hw.units.window import LineBuffer
+from hwc.hw.units.matvec.unit import MatVec
+from hwc.hw.units.repack.unit import Repack
+from hwc.hw.units.window.unit import LineBuffer
 
 __all__ = ["CHAIN", "REAL", "RING", "SINGLE", "TOYS"]
 

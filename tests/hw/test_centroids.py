@@ -20,8 +20,8 @@ from hwc.compiler.graph import (
 )
 from hwc.hw.core import Core
 from hwc.hw.unit import UnitError
-from hwc.hw.units.centroid_folds import centroid_folds
-from hwc.hw.units.centroids import CentroidFold, CentroidMatVec
+from hwc.hw.units.centroids.folds import centroid_folds
+from hwc.hw.units.centroids.unit import CentroidFold, CentroidMatVec
 from hwc.sim.synth import synthesize
 
 from .solo import check, firings, interval

@@ -9,9 +9,9 @@ import pytest
 
 from hwc.compiler.graph import Add, Gather, GraphError, Type
 from hwc.hw.unit import UnitError
-from hwc.hw.units.gather import GatherFold, GatherUnit
-from hwc.hw.units.gather_examples import depth_to_space, grid, moved, stretched, transposed
-from hwc.hw.units.gather_plan import GatherPlan, Words, run_tile, word_sizes
+from hwc.hw.units.gather.examples import depth_to_space, grid, moved, stretched, transposed
+from hwc.hw.units.gather.plan import GatherPlan, Words, run_tile, word_sizes
+from hwc.hw.units.gather.unit import GatherFold, GatherUnit
 from hwc.sim.timing import simulate
 
 from .solo import check, firings, interval, solo

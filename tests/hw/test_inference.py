@@ -15,11 +15,11 @@ from hwc.hw.dot import DotSpec, Number, PairSpec
 from hwc.hw.queue import Form, Queue
 from hwc.hw.unit import Unit
 from hwc.hw.units.global_pool import GlobalPool
-from hwc.hw.units.matvec import MatVec
-from hwc.hw.units.matvec_fold import MatVecFold
+from hwc.hw.units.matvec.fold import MatVecFold
+from hwc.hw.units.matvec.unit import MatVec
 from hwc.hw.units.requant import RequantPipe
 from hwc.hw.units.rom import Rom, RomForm
-from hwc.hw.units.window import LineBuffer, WindowFold
+from hwc.hw.units.window.unit import LineBuffer, WindowFold
 from hwc.sim.synth import Synthesis, synthesize, synthesize_module
 
 pytestmark = pytest.mark.slow

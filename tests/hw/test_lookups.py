@@ -12,8 +12,8 @@ from amaranth.back import verilog
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, MultiThreshold, Requant, Type
 from hwc.hw.core import Core
 from hwc.hw.unit import UnitError
-from hwc.hw.units.lookup_folds import lookup_folds
-from hwc.hw.units.lookups import LookupFold, LookupMatVec
+from hwc.hw.units.lookups.folds import lookup_folds
+from hwc.hw.units.lookups.unit import LookupFold, LookupMatVec
 from hwc.hw.units.subvectors import pieces_of
 from hwc.sim.synth import synthesize
 

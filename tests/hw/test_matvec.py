@@ -29,8 +29,8 @@ from hwc.compiler.graph.errors import HwcError
 from hwc.hw.dot import DotError, DotSpec, Number
 from hwc.hw.memory import bram18
 from hwc.hw.unit import UnitError
-from hwc.hw.units.matvec import MatVec, MatVecFold
-from hwc.hw.units.matvec_folds import folds
+from hwc.hw.units.matvec.folds import folds
+from hwc.hw.units.matvec.unit import MatVec, MatVecFold
 
 from .solo import check, firings, interval
 

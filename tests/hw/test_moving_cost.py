@@ -12,9 +12,9 @@ from hwc.hw.units.add import AddUnit
 from hwc.hw.units.control import control_resources
 from hwc.hw.units.global_pool import GlobalPool
 from hwc.hw.units.reduce import Reduce
-from hwc.hw.units.repack import Repack
+from hwc.hw.units.repack.unit import Repack
 from hwc.hw.units.select import SelectUnit
-from hwc.hw.units.window import LineBuffer, WindowFold
+from hwc.hw.units.window.unit import LineBuffer, WindowFold
 from hwc.sim.synth import synthesize
 from hwc.sim.toolchain import MissingTool
 

@@ -10,7 +10,7 @@ import pytest
 from hwc.compiler.graph import Type
 from hwc.hw.layout import Layout
 from hwc.hw.unit import UnitError
-from hwc.hw.units.repack import Repack
+from hwc.hw.units.repack.unit import Repack
 
 from .solo import check, firings, interval
 

@@ -11,9 +11,9 @@ from amaranth.back import verilog
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, MultiThreshold, Requant, Ternary, Type
 from hwc.hw.core import Core
 from hwc.hw.unit import UnitError
-from hwc.hw.units.matvec import MatVec, MatVecFold
-from hwc.hw.units.shift import ShiftMatVec
-from hwc.hw.units.shift_plan import powers
+from hwc.hw.units.matvec.unit import MatVec, MatVecFold
+from hwc.hw.units.shift.plan import powers
+from hwc.hw.units.shift.unit import ShiftMatVec
 from hwc.sim.synth import synthesize
 
 from .solo import check, firings, interval

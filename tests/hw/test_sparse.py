@@ -10,8 +10,8 @@ import pytest
 
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, MultiThreshold, Requant, Sparse, Type
 from hwc.hw.unit import UnitError
-from hwc.hw.units.sparse import SparseFold, SparseMatVec
-from hwc.hw.units.sparse_rows import gaps_of, rows_of
+from hwc.hw.units.sparse.rows import gaps_of, rows_of
+from hwc.hw.units.sparse.unit import SparseFold, SparseMatVec
 
 from .solo import check, firings, interval
 

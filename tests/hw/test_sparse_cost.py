@@ -11,9 +11,9 @@ from amaranth.back import verilog
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, MultiThreshold, Requant, Type
 from hwc.hw.core import Core
 from hwc.hw.unit import Unit
-from hwc.hw.units.matvec import MatVecFold
-from hwc.hw.units.sparse import SparseFold, SparseMatVec
-from hwc.hw.units.sparse_nm import NMMatVec
+from hwc.hw.units.matvec.unit import MatVecFold
+from hwc.hw.units.nm.unit import NMMatVec
+from hwc.hw.units.sparse.unit import SparseFold, SparseMatVec
 from hwc.sim.synth import synthesize
 
 BYTES, NIBBLES = Type((256,), -128, 127), Type((64,), 0, 15)

@@ -9,8 +9,8 @@ import pytest
 
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, MultiThreshold, Type
 from hwc.hw.unit import UnitError
-from hwc.hw.units.matvec import MatVec, MatVecFold
-from hwc.hw.units.sparse_nm import NMMatVec, pattern
+from hwc.hw.units.matvec.unit import MatVec, MatVecFold
+from hwc.hw.units.nm.unit import NMMatVec, pattern
 
 from .solo import check, firings, interval
 

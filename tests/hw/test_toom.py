@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hwc.hw.units.toom import POINTS, cook_toom
+from hwc.hw.units.winograd.toom import POINTS, cook_toom
 
 SIZES = [(m, r) for m, r in product(range(1, 8), repeat=2) if m + r <= 8]
 

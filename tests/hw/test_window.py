@@ -9,8 +9,8 @@ import pytest
 
 from hwc.compiler.graph import GraphError, Type, Window
 from hwc.hw.unit import UnitError
-from hwc.hw.units.window import LineBuffer, WindowFold
-from hwc.hw.units.window_plan import carries, legal_lanes
+from hwc.hw.units.window.plan import carries, legal_lanes
+from hwc.hw.units.window.unit import LineBuffer, WindowFold
 from hwc.sim.timing import Timer
 
 from .solo import check, firings, interval, solo

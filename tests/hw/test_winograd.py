@@ -12,9 +12,9 @@ from amaranth.back import verilog
 from hwc.compiler.graph import Dense, MatMul, Requant, Type, WinogradProduct
 from hwc.hw.core import Core
 from hwc.hw.unit import UnitError
-from hwc.hw.units.winograd import Winograd, WinogradFold
-from hwc.hw.units.winograd_folds import folds
-from hwc.hw.units.winograd_plan import transformed
+from hwc.hw.units.winograd.folds import folds
+from hwc.hw.units.winograd.plan import transformed
+from hwc.hw.units.winograd.unit import Winograd, WinogradFold
 from hwc.sim.synth import synthesize
 
 from .solo import check, firings, interval

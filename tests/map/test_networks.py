@@ -12,7 +12,7 @@ from hwc.boards.board import get
 from hwc.compiler.lower import hardware
 from hwc.compiler.map.mapping import RESOURCES, Goal, MappingError, design_resources, map_graph
 from hwc.compiler.verification import layer_boundaries, verify_network
-from hwc.hw.units.gather import GatherUnit
+from hwc.hw.units.gather.unit import GatherUnit
 from hwc.hw.units.table import TableUnit
 from hwc.sim.depths import size_queues
 from hwc.sim.verilator import compile

@@ -13,9 +13,9 @@ from hwc.compiler.lower import hardware
 from hwc.compiler.map.mapping import Goal, map_graph
 from hwc.compiler.verification import layer_boundaries, verify_network
 from hwc.hw.unit import Unit
-from hwc.hw.units.matvec import MatVec
-from hwc.hw.units.sparse import SparseMatVec
-from hwc.hw.units.sparse_nm import NMMatVec
+from hwc.hw.units.matvec.unit import MatVec
+from hwc.hw.units.nm.unit import NMMatVec
+from hwc.hw.units.sparse.unit import SparseMatVec
 from hwc.sim.depths import size_queues
 from hwc.sim.verilator import compile
 

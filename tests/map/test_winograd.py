@@ -24,8 +24,8 @@ from hwc.compiler.map.candidates import MappingError
 from hwc.compiler.map.mapping import Goal, map_graph
 from hwc.compiler.map.variants import tiled
 from hwc.compiler.verification import layer_boundaries, verify_network
-from hwc.hw.units.gather import GatherUnit
-from hwc.hw.units.winograd import Winograd
+from hwc.hw.units.gather.unit import GatherUnit
+from hwc.hw.units.winograd.unit import Winograd
 from hwc.sim.depths import size_queues
 from hwc.sim.verilator import compile
 

@@ -1,0 +1,1 @@
+"""Products by sums of inputs that share a weight."""

@@ -1,0 +1,1 @@
+"""Products from tables of the products of pieces."""

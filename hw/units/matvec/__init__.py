@@ -1,0 +1,1 @@
+"""Matrix products with dense weights: any width, folded or wired."""

@@ -1,0 +1,1 @@
+"""Products with at most n of m neighbouring weights."""

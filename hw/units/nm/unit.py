@@ -1,0 +1,107 @@
+"""Products with constant weights of which at most n of m neighbours are other than 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+
+from hwc.compiler.graph import Quantizer, Type, Weights
+from hwc.compiler.graph.structured import PATTERNS
+from hwc.hw.resources import Resources
+from hwc.hw.unit import Datapath, Ints, UnitError
+from hwc.hw.units.matvec.fold import MatVecFold, ProductOp
+from hwc.hw.units.matvec.stimulus import aimed
+from hwc.hw.units.nm.path import NMPath
+from hwc.hw.units.nm.plan import NMPlan
+from hwc.hw.units.planned import Planned
+from hwc.hw.units.sparse.examples import nm_examples
+
+__all__ = ["NMMatVec", "pattern"]
+
+
+@lru_cache(maxsize=256)
+def pattern(weight: Weights) -> tuple[int, int] | None:
+    """``(n, m)`` with the fewest products such that each ``m`` neighbours along the last axis have
+    at most ``n`` weights other than 0; None if no usual pattern fits. Of equal ones the narrowest.
+    """
+    full = weight.dense() != 0
+    for n, m in sorted(PATTERNS, key=lambda p: (p[0] / p[1], p[1])):
+        if not full.shape[-1] % m and full.reshape(-1, m).sum(axis=1).max() <= n:
+            return n, m
+    return None
+
+
+@dataclass(frozen=True)
+class NMMatVec(Planned[NMPlan]):
+    """``op`` (MatMul or GroupedMatMul) on ``x``, followed by ``act`` if there is one, with at most
+    ``n`` weights other than 0 among each ``m`` neighbouring channels.
+
+    The same ports, firings and cycles as :class:`~.matvec.MatVec` with the same fold, and n / m of
+    its multipliers: before each stands a multiplexer of m - n + 1 inputs, and its memory holds a
+    selector beside each weight. ``fold.lanes`` is a multiple of m; "wired" and "pair" are not for
+    this unit (a zero is no wire there already; outputs that share a block share their input).
+    Latency: as MatVec, and 1 to select unless the products are made in DSP blocks.
+    """
+
+    op: ProductOp
+    x: Type
+    act: Quantizer | None
+    fold: MatVecFold
+    n: int
+    m: int
+
+    def __post_init__(self) -> None:
+        if self.act is not None and not isinstance(self.act, Quantizer):
+            raise UnitError(f"NMMatVec: act is a Quantizer or None, not {type(self.act).__name__}")
+        _ = self.plan.sum
+        self.plan.check()
+        _ = self.plan.layout, self.plan.spec, self.plan.dot
+
+    def _plan(self) -> NMPlan:
+        return NMPlan(self.op, self.x, self.act, self.fold, self.n, self.m)
+
+    @property
+    def variant(self) -> str:
+        return "n_of_m"
+
+    def resources(self) -> Resources:
+        return self.plan.resources()
+
+    def levels(self) -> int:
+        return math.ceil(self.plan.levels())
+
+    def component(self) -> Datapath:
+        return NMPath(self, self.plan)
+
+    def describe(self) -> str:
+        return f"{super().describe()}, {self.n}:{self.m}"
+
+    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
+        return {"x": aimed(self.op, self.x, self.act, rng, batch)}
+
+    @classmethod
+    def candidates(
+        cls, op: ProductOp, x: Type, act: Quantizer | None, folds: Iterable[MatVecFold]
+    ) -> Iterator[Self]:
+        """The dense ``folds`` that this unit can have, if a pattern fits the weights."""
+        found = pattern(op.weight)
+        if found is None:
+            return
+        n, m = found
+        seen: dict[MatVecFold, None] = {}
+        for fold in folds:
+            if fold.lanes % m == 0 and fold.memory != "wired":
+                style = "auto" if fold.style == "pair" else fold.style
+                seen[replace(fold, style=style, coded=False)] = None
+        for fold in seen:
+            yield cls(op, x, act, fold, n, m)
+
+    @classmethod
+    def examples(cls) -> Iterator[Self]:
+        for op, x, act, fold, (n, m) in nm_examples():
+            yield cls(op, x, act, fold, n, m)

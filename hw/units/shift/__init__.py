@@ -1,0 +1,1 @@
+"""Products with powers of two."""

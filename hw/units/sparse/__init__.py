@@ -1,0 +1,1 @@
+"""Products with sparse weights: rows over elements."""

@@ -1,0 +1,1 @@
+"""The line buffer that cuts windows."""

@@ -1,0 +1,1 @@
+"""Convolutions in tiles by minimal filters."""
