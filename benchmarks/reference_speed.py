@@ -36,7 +36,8 @@ Made by `python benchmarks/reference_speed.py`. Microseconds a sample in batches
 best of several runs taken in turns. *Naive*: im2col in int64, then NumPy's int64 `@`. *Reference*:
 `run()`, exact int64 as well: it multiplies in float32 or float64 where the sum of |w| times the
 largest |x| proves that every partial sum is exact, and im2col takes several output columns at a
-time. That both are equal is checked.
+time. That both are equal is checked. *BLAS*: float32 `@` of operands that are laid out already, so
+without im2col, conversion and integers as result: how fast nothing that multiplies with it can be.
 
 """
 NETS = {
@@ -78,15 +79,22 @@ def lenet5(
     return Graph((("image", Type((28, 28, 1), 0, 255)),), tuple(nodes), ("digit",)).verify()
 
 
-def naive(op: Conv2d | MatMul, x: IntNd) -> IntNd:
-    """The layer by int64 im2col and NumPy's int64 matmul."""
+def operands(op: Conv2d | MatMul, x: IntNd) -> tuple[IntNd, IntNd]:
+    """The matrices of a layer."""
     if isinstance(op, Conv2d):
         x = op.window.reference(x)
         x = x.reshape(*x.shape[:3], -1)
-    return x @ op.weight.dense().reshape(op.weight.shape[0], -1).T
+    return x.reshape(-1, x.shape[-1]), op.weight.dense().reshape(op.weight.shape[0], -1).T
 
 
-def best(functions: list[Callable[[], IntNd]], repeat: int) -> list[float]:
+def naive(op: Conv2d | MatMul, x: IntNd) -> IntNd:
+    """The layer by int64 im2col and NumPy's int64 matmul."""
+    a, b = operands(op, x)
+    y = a @ b
+    return y.reshape(len(x), -1, y.shape[-1])
+
+
+def best(functions: list[Callable[[], np.ndarray]], repeat: int) -> list[float]:
     """Shortest seconds of each function, called in turns so that all meet the same machine."""
     times = [[] for _ in functions]
     for _ in range(repeat):
@@ -97,26 +105,39 @@ def best(functions: list[Callable[[], IntNd]], repeat: int) -> list[float]:
     return [min(taken) for taken in times]
 
 
+def line(name: str, macs: float, slow: float, fast: float, bare: float) -> str:
+    """A row of a table."""
+    ratios = f"{slow / fast:.1f} | {bare:.2f} | {slow / bare:.1f}"
+    return f"| {name} | {macs:,.0f} | {slow:.2f} | {fast:.2f} | {ratios} |\n"
+
+
 def table(title: str, graph: Graph, image: IntNd, repeat: int) -> str:
     """The layers with weights of one network, their sum, and a run of all of it."""
     values = run(graph, image, taps=("image", *(node.name for node in graph.nodes)))
     text = (
-        f"## {title}\n\n| layer | MACs | naive | reference | ratio |\n|---|---:|---:|---:|---:|\n"
+        f"## {title}\n\n| layer | MACs | naive | reference | ratio | BLAS | ratio |\n"
+        "|---|---:|---:|---:|---:|---:|---:|\n"
     )
-    total, scale = np.zeros(3), 1e6 / len(image)
+    total, scale = np.zeros(4), 1e6 / len(image)
     for node in graph.nodes:
         op = node.op
         if not isinstance(op, Conv2d | MatMul):
             continue
         x = values[node.args[0]]
-        assert np.array_equal(naive(op, x), values[node.name]), node.name
-        pair = [lambda op=op, x=x: naive(op, x), lambda op=op, x=x: op.reference(x)]
-        slow, fast = np.array(best(pair, repeat)) * scale
-        macs = values[node.name][0].size * op.weight.size // op.weight.shape[0]
-        total += macs, slow, fast
-        text += f"| {node.name} | {macs:,} | {slow:.2f} | {fast:.2f} | {slow / fast:.1f} |\n"
-    macs, slow, fast = total
-    text += f"| sum | {macs:,.0f} | {slow:.2f} | {fast:.2f} | {slow / fast:.1f} |\n"
+        y = values[node.name]
+        assert np.array_equal(naive(op, x).reshape(y.shape), y), node.name
+        a, b = (m.astype(np.float32) for m in operands(op, x))
+        ways = [
+            lambda op=op, x=x: naive(op, x),
+            lambda op=op, x=x: op.reference(x),
+            lambda a=a, b=b: a @ b,
+        ]
+        row = np.array(
+            [y[0].size * op.weight.size // len(b.T), *np.array(best(ways, repeat)) * scale]
+        )
+        total += row
+        text += line(node.name, *row)
+    text += line("sum", *total)
     (whole,) = best([lambda: run(graph, image)["digit"]], repeat)
     return f"{text}\nThe whole network, pools and thresholds included: {whole * scale:.1f}.\n\n"
 
