@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-__all__ = ["bram18", "lutram", "lutram_single", "lutrom", "lutrom_mapped"]
+__all__ = ["bram18", "bram_ways", "lutram", "lutram_single", "lutrom", "lutrom_mapped"]
 
 BRAM18_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 """Legal ``(width, depth)`` of one RAMB18 as simple dual port or ROM (UG473, table 1-8)."""
@@ -17,6 +17,15 @@ ROM_LUTS = ((1, 0.0), (2, 1.0), (64, 1.0), (66, 1.5), (96, 3.5), (128, 3.6), (19
 def bram18(width: int, depth: int) -> int:
     """RAMB18 blocks of a ``depth`` x ``width`` memory, the best of all legal aspect ratios."""
     return min(-(-width // w) * -(-depth // d) for w, d in BRAM18_SHAPES)
+
+
+def bram_ways(width: int, depth: int) -> int:
+    """Blocks, one behind the other, that a multiplexer behind a memory of :func:`bram18` blocks
+    chooses from; 1 for two of them, which are a RAMB36 of twice the depth."""
+    fewest = bram18(width, depth)
+    ways = (-(-depth // d) for w, d in BRAM18_SHAPES if -(-width // w) * -(-depth // d) == fewest)
+    found = min(ways)
+    return found if found > 2 else 1
 
 
 def lutram(width: int, depth: int) -> int:

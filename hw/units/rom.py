@@ -10,8 +10,9 @@ from typing import Literal
 from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib import memory
 
-from hwc.hw.memory import bram18, lutrom, lutrom_mapped
+from hwc.hw.memory import bram18, bram_ways, lutrom, lutrom_mapped
 from hwc.hw.resources import Resources
+from hwc.hw.units.mux import mux_luts
 
 __all__ = ["Rom", "RomForm", "rom_form"]
 
@@ -47,7 +48,9 @@ class Rom:
         if self.depth == 1 or self.width == 0:
             return Resources.zero()
         if self.form == "bram":
-            return Resources(0, 0, 0, bram18(self.width, self.depth))
+            ways = bram_ways(self.width, self.depth)
+            select, blocks = (ways - 1).bit_length(), bram18(self.width, self.depth)
+            return Resources(self.width * mux_luts(ways), select, 0, blocks)
         if self.depth > 64:
             return Resources(round(self.width * lutrom_mapped(self.depth)), self.width, 0, 0)
         bits, luts = self._distinct()
