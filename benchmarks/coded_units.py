@@ -55,8 +55,9 @@ BOUND = """
   for the adder, about half of one for the memory, and no register, whatever the width of the
   weight. But each output and lane needs a memory of its own, and all of them stand still while the
   products are made: `outs / macs` cycles for each value. So they win where sums are long and values
-  few (784 or 1024 inputs), and lose on convolutions that have to be fast (147456 cycles), where 576
-  inputs are spread over many lanes and the products become most of the cycles.
+  few: with 4 values in all layers here, with 16 in the fully connected ones. From 7 values on they
+  lose on the convolution, and far if it has to be fast: its 576 inputs are then spread over many
+  lanes, and products become most of the cycles.
 * **Tables.** One product with each of 16 pieces serves all outputs, so what is left is looking up:
   a table in LUTs and an adder for four weights. Each output that looks up at the same time has a
   copy of the tables; sums of all outputs wait in a memory. With product quantization they win
