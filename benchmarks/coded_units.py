@@ -24,11 +24,11 @@ from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, Type
 from hwc.hw.core import Core
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
-from hwc.hw.units.centroids import CentroidMatVec
-from hwc.hw.units.lookups import LookupMatVec
-from hwc.hw.units.matvec import MatVec
-from hwc.hw.units.matvec_fold import ProductOp
-from hwc.hw.units.shift import ShiftMatVec
+from hwc.hw.units.centroids.unit import CentroidMatVec
+from hwc.hw.units.lookups.unit import LookupMatVec
+from hwc.hw.units.matvec.fold import ProductOp
+from hwc.hw.units.matvec.unit import MatVec
+from hwc.hw.units.shift.unit import ShiftMatVec
 from hwc.sim.synth import synthesize
 
 HEAD = """# Units for weights of few values

@@ -28,7 +28,7 @@ class ShiftMatVec(Planned[ShiftPlan]):
     """``op`` (MatMul or GroupedMatMul) on ``x``, followed by ``act`` if there is one, with weights
     that are all 0 or +-2**e.
 
-    The same ports, firings and cycles as :class:`~.matvec.MatVec` with the same fold. The memory
+    The same ports, firings and cycles as :class:`MatVec` with the same fold. The memory
     holds a sign and the number of the exponent, or of zero; a product is a multiplexer of shifted
     inputs that is added or subtracted, see :class:`~hwc.hw.dot.ShiftSpec`. "wired", DSP blocks and
     codes of another kind are not for this unit, nor is x of signs. Latency: as MatVec.
