@@ -71,7 +71,7 @@ def _dots(plan: MatVecPlan) -> Resources:
         return each * (pixels * f.groups) + Resources(0, -twice, 0, 0)
     if f.memory != "wired":
         x, w = plan.dot.waiting()
-        twice = x * (f.outs - 1) * pixels * f.groups
+        twice = 0 if plan.own_inputs else x * (f.outs - 1) * pixels * f.groups
         twice += w * plan.outputs * pixels - round(w * plan.outputs * plan.rom.distinct)
         return plan.dot.resources() * (pixels * plan.outputs) + Resources(0, -twice, 0, 0)
     total = Resources.zero()

@@ -141,6 +141,11 @@ class MatVecPlan(Geometry):
         every_code = self.x.bipolar or self.x.hi - self.x.lo + 1 == 1 << self.x.width
         return 0 if self.w.bipolar or every_code else sum(map(self.maskable, self.positions))
 
+    @property
+    def own_inputs(self) -> bool:
+        """Whether each output chooses its inputs, so that no two share a register."""
+        return False
+
     @cached_property
     def dot(self) -> DotSpec | ShiftSpec:
         """The sum of products of one output in one firing, weights from a memory."""

@@ -49,6 +49,10 @@ class NMPlan(MatVecPlan):
         """Products of one output in one firing."""
         return self.lanes // self.m * self.n
 
+    @property
+    def own_inputs(self) -> bool:
+        return True
+
     @cached_property
     def dot(self) -> DotSpec:
         """The sum over the slots of one output in one firing."""
