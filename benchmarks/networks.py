@@ -31,8 +31,8 @@ Made by `python benchmarks/networks.py` ({data}, 100 MHz, at most 70 % of the bo
 Accuracy on the whole test set; *differing* counts outputs where the integers and the quantized
 float64 network disagree. Cycles are the timing engine's, and in every row those counted in
 Verilator are the same. Resources are estimates before synthesis. Frames are what went through the
-RTL with stalls, every value and every transfer cycle compared. Memory is the largest resident set of
-the process or one of its tools.
+RTL with stalls, every value and every transfer cycle compared. Memory is the largest resident set
+of the process or one of its tools.
 
 """
 ZOO = (
