@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from hwc.compiler.build import Options, build
 from hwc.compiler.graph import run
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.lower import hardware, lower
@@ -159,3 +160,31 @@ def test_mutated_networks(change: str, tmp_path: Path) -> None:
     assert count["refused"] >= 30, count
     assert not count["unnamed"]
     assert [p.name for p in tmp_path.iterdir()] == ["mutated.onnx"]
+
+
+@pytest.mark.slow
+def test_what_is_lowered_is_built_and_verified(tmp_path: Path) -> None:
+    """Some files with other numbers, through Verilator, or to a named error of the mapper."""
+    rng, path, count = np.random.default_rng(8), tmp_path / "mutated.onnx", Counter[str]()
+    originals = [make(rng).SerializeToString() for make in (pairs, quants, operators)]
+    for original in originals:
+        tried = 0
+        while tried < 3:
+            path.write_bytes(renumbered(original, rng))
+            if path.read_bytes() == original or outcome(path) != "lowered":
+                continue
+            tried += 1
+            out, work = tmp_path / f"{sum(count.values())}", tmp_path / "work"
+            options = Options(
+                path, "pynq-z2", out, target_fps=50_000, verify_inputs=8, shell_frames=0, work=work
+            )
+            try:
+                report = build(options)
+            except HwcError:
+                assert not out.exists()
+                count["refused"] += 1
+                continue
+            assert report.verified is not None
+            assert report.verified.frames > 8
+            count["built"] += 1
+    assert count["built"] >= 6, count
