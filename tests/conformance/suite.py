@@ -19,7 +19,7 @@ from hwc.sim.verilator import Simulation
 
 from .bench import PATTERNS, Trial, bench
 
-BATCH = 6
+BATCH = 24
 """Frames of a unit that takes many firings for one."""
 QUICK, MANY = 32, 64
 """Frames of a unit that takes at most so many firings for one."""
