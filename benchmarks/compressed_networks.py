@@ -163,7 +163,8 @@ def cells(table: Table, row: Row, report: dict, first: dict) -> list[str]:
 
 def against(value: float, first: float) -> str:
     """A figure, and its share of the first row's."""
-    return f"{value:,g}" + (f" ({value / first:.2f})" if first else "")
+    text = f"{value:,.1f}".removesuffix(".0")
+    return text + (f" ({value / first:.2f})" if first else "")
 
 
 def measure(job: tuple[Table, Row, int]) -> dict:
