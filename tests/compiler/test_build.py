@@ -243,7 +243,7 @@ def test_a_pass_that_changes_the_network_fails_the_build(checkpoint, tmp_path, m
         changed = replace(last, op=MatMul(Binary(dense)))
         return hardware(replace(graph, nodes=(*graph.nodes[:-1], changed)))
 
-    monkeypatch.setattr("hwc.compiler.build.hardware", broken)
+    monkeypatch.setattr("hwc.compiler.map.tiling.hardware", broken)
     options = Options(checkpoint, "pynq-z2", tmp_path / "b", work=tmp_path / "w")
     with pytest.raises(VerificationError, match=r"that is built says -?\d+ at \(\d+, 1\)"):
         build(options)
