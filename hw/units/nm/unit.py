@@ -41,7 +41,7 @@ class NMMatVec(Planned[NMPlan]):
     """``op`` (MatMul or GroupedMatMul) on ``x``, followed by ``act`` if there is one, with at most
     ``n`` weights other than 0 among each ``m`` neighbouring channels.
 
-    The same ports, firings and cycles as :class:`~.matvec.MatVec` with the same fold, and n / m of
+    The same ports, firings and cycles as :class:`MatVec` with the same fold, and n / m of
     its multipliers: before each stands a multiplexer of m - n + 1 inputs, and its memory holds a
     selector beside each weight. ``fold.lanes`` is a multiple of m; "wired" and "pair" are not for
     this unit (a zero is no wire there already; outputs that share a block share their input).
