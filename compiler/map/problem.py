@@ -9,11 +9,16 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
-__all__ = ["Choice", "Joint", "Problem", "Solution"]
+__all__ = ["Choice", "Joint", "Problem", "Solution", "shares"]
 
 Tile = tuple[int, ...]
 Cost = tuple[float, ...]
 """Resources used, in the order of ``Problem.limits``."""
+
+
+def shares(used: Cost, limits: Cost) -> float:
+    """Sum over all resources of the shares of ``limits`` that are used."""
+    return sum(u / max(most, 1) for u, most in zip(used, limits, strict=True))
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,10 @@ def map_network(graph: Graph, board: Board, goal: Goal) -> tuple[Graph, Mapping]
     where: dict[str, str] = {}
     if sizes:
         moved = winograd(asked, sizes)
-        other = map_graph(hardware(moved), board, goal)
+        tiles = hardware(moved)
+        other = map_graph(tiles, board, goal)
         if other.rank(board, goal) < mapped.rank(board, goal):
-            source, mapped = hardware(moved), other
+            source, mapped = tiles, other
             where = {node.name: node.args[0] for node in moved.nodes}
     others = dict(mapped.others)
     for trial in trials:
@@ -138,18 +139,15 @@ def _ways(layer: Graph, plain: _Way, board: Board, goal: Goal) -> Iterator[_Way]
     conv = layer.nodes[0]
     assert isinstance(conv.op, Conv2d)
     sizes = [m for m in SIZES if m + conv.op.weight.shape[1] - 1 <= WINDOW]
-    tiles = [_unit(hardware(winograd(layer, {conv.name: m})), m, board, goal) for m in sizes]
-    if any(way.share < plain.share for way in tiles):
+    tiles = [hardware(winograd(layer, {conv.name: m})) for m in sizes]
+    ways = [_unit(moved, m, board, goal) for moved, m in zip(tiles, sizes, strict=True)]
+    if any(way.share < plain.share for way in ways):
         mapped = map_graph(hardware(layer), board, goal)
         unit = mapped.design.instances[layer.outputs[0]]
         plain = _Way(unit.variant, 0, mapped.share(board, goal), unit)
     yield plain
-    for way in tiles:
-        if way.share < plain.share:
-            moved = hardware(winograd(layer, {conv.name: way.tile}))
-            yield _whole(moved, way, board, goal)
-        else:
-            yield way
+    for moved, way in zip(tiles, ways, strict=True):
+        yield _whole(moved, way, board, goal) if way.share < plain.share else way
 
 
 def _unit(layer: Graph, m: int, board: Board, goal: Goal) -> _Way:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hwc.compiler.graph import Conv2d, Graph, convolutions, winograd
 from hwc.compiler.map.candidates import MappingError
-from hwc.compiler.map.problem import Choice, Cost
+from hwc.compiler.map.problem import Choice, Cost, shares
 from hwc.compiler.map.stages import Stage
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
@@ -114,7 +114,7 @@ def others(
     """
 
     def share(k: int) -> float:
-        return sum(used / max(most, 1) for used, most in zip(choices[k].cost, budget, strict=True))
+        return shares(choices[k].cost, budget)
 
     by_variant: dict[str, list[int]] = {}
     for k, unit in enumerate(offers):

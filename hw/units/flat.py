@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 
 from hwc.compiler.graph import MatMul, Quantizer, Type, Weights
 from hwc.hw.layout import Layout
-from hwc.hw.units.matvec.fold import ProductOp
+from hwc.hw.units.matvec.fold import ProductOp, sum_type
 
-__all__ = ["Flat", "matrix"]
+__all__ = ["OPTIONS", "Flat", "matrix"]
 
 Ints = NDArray[np.int64]
+
+OPTIONS = {
+    "memory": ("bram", "lutrom"),
+    "style": ("auto", "lut", "dsp"),
+    "act_style": ("auto", "lut", "dsp"),
+}
+"""What folds of these units choose from."""
 
 
 @lru_cache(maxsize=64)
@@ -23,11 +30,6 @@ def matrix(weight: Weights) -> Ints:
     """The weights as (N, T, C), of a product of one group."""
     dense = weight.dense()
     return dense[:, None] if dense.ndim == 2 else dense[0]
-
-
-@lru_cache(maxsize=256)
-def _sum_type(op: ProductOp, x: Type) -> Type:
-    return op.infer(x)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Flat:
     @cached_property
     def sum(self) -> Type:
         """Type of the finished sums."""
-        return _sum_type(self.op, self.x)
+        return sum_type(self.op, self.x)
 
     @cached_property
     def y(self) -> Type:

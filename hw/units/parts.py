@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, ValueLike, signed, unsigned
 
 from hwc.hw.dot import Number
 from hwc.hw.resources import Resources
+from hwc.hw.unit import UnitError
 
 __all__ = [
     "SHIFT_REGISTER",
     "adder_levels",
+    "check_options",
     "compare_levels",
     "compare_luts",
     "distinct",
@@ -46,6 +48,14 @@ def pipe_resources(width: int, cycles: int) -> Resources:
     if cycles < SHIFT_REGISTER:
         return Resources(0, width * cycles, 0, 0)
     return Resources(width * -(-cycles // 16), 0, 0, 0)
+
+
+def check_options(what: str, fold: object, options: Mapping[str, Sequence[str]]) -> None:
+    """UnitError of ``what`` if a field of ``fold`` is none of its ``options``, which it names."""
+    for name, legal in options.items():
+        got = getattr(fold, name)
+        if got not in legal:
+            raise UnitError(f"{what}: {name} must be {' or '.join(map(repr, legal))}, not {got!r}")
 
 
 def adder_levels(width: int) -> float:

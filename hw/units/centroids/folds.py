@@ -41,14 +41,9 @@ def centroid_folds(
     values = len(base.centroids)
     if not 1 < values <= MOST or base.shape[1] * base.shape[2] < ALONE * values:
         return []
-    best: dict[int, Choice[CentroidFold]] = {}
-    for fold in _shapes(base):
-        choice = _choice(replace(base, fold=fold))
-        if choice.price > LARGEST and fold != base.fold:
-            continue
-        if choice.cycles not in best or choice.price < best[choice.cycles].price:
-            best[choice.cycles] = choice
-    found = frontier(best.values(), limit // 2, near)
+    choices = [_choice(replace(base, fold=fold)) for fold in _shapes(base)]
+    sensible = [c for c in choices if c.price <= LARGEST or c.fold == base.fold]
+    found = frontier(sensible, limit // 2, near)
     return [full for fold in found for full in _variants(replace(base, fold=fold))]
 
 

@@ -14,8 +14,9 @@ from hwc.hw.layout import Layout
 from hwc.hw.schedule import Mask, Nest, Process, Schedule, Sum
 from hwc.hw.unit import UnitError
 from hwc.hw.units.act import ActSpec
-from hwc.hw.units.flat import Flat, matrix
+from hwc.hw.units.flat import OPTIONS, Flat, matrix
 from hwc.hw.units.multiply import Style
+from hwc.hw.units.parts import check_options
 from hwc.hw.units.replay import Replay
 from hwc.hw.units.rom import Rom, RomForm
 
@@ -252,14 +253,7 @@ class CentroidPlan(Flat):
                 raise UnitError(f"{what}: {name} must be 1 to {size}, not {getattr(f, name)}")
         if f.macs < 1 or f.outs % f.macs:
             raise UnitError(f"{what}: macs must be a divisor of outs={f.outs}, not {f.macs}")
-        for name, legal in (
-            ("memory", ("bram", "lutrom")),
-            ("style", ("auto", "lut", "dsp")),
-            ("act_style", ("auto", "lut", "dsp")),
-        ):
-            if getattr(f, name) not in legal:
-                options = " or ".join(map(repr, legal))
-                raise UnitError(f"{what}: {name} must be {options}, not {getattr(f, name)!r}")
+        check_options(what, f, OPTIONS)
         if f.levels < 5:
             raise UnitError(f"{what}: levels must be at least 5, not {f.levels}")
 

@@ -7,25 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
-from hwc.compiler.graph import GroupedMatMul, MatMul, Quantizer, Type
+from hwc.compiler.graph import Quantizer, Type
 from hwc.hw.resources import Resources
-from hwc.hw.unit import Datapath, Ints, UnitError
+from hwc.hw.unit import Datapath
 from hwc.hw.units.centroids.cost import centroid_levels, centroid_resources
 from hwc.hw.units.centroids.folds import centroid_folds
 from hwc.hw.units.centroids.path import CentroidPath
 from hwc.hw.units.centroids.plan import CentroidFold, CentroidPlan
 from hwc.hw.units.coded_examples import centroid_examples
 from hwc.hw.units.matvec.fold import ProductOp
-from hwc.hw.units.matvec.stimulus import aimed
-from hwc.hw.units.planned import Planned
+from hwc.hw.units.planned import ProductUnit
 
 __all__ = ["CentroidFold", "CentroidMatVec"]
 
 
 @dataclass(frozen=True)
-class CentroidMatVec(Planned[CentroidPlan]):
+class CentroidMatVec(ProductUnit[CentroidPlan]):
     """``op`` (MatMul, or GroupedMatMul of one group) on ``x``, followed by ``act`` if there is one.
 
     Port ``x``: (..., K) in tiles (1, lanes), or (..., 1, T, C) in tiles (1, 1, 1, lanes). Port
@@ -42,21 +39,11 @@ class CentroidMatVec(Planned[CentroidPlan]):
     from block RAM), 1 to read, the sum over lanes, the product, 1 to accumulate, the activation.
     """
 
-    op: ProductOp
-    x: Type
-    act: Quantizer | None
     fold: CentroidFold
 
     def __post_init__(self) -> None:
-        if not isinstance(self.op, MatMul | GroupedMatMul):
-            raise UnitError(f"CentroidMatVec: the op is a product, not {type(self.op).__name__}")
-        if self.act is not None and not isinstance(self.act, Quantizer):
-            raise UnitError(
-                f"CentroidMatVec: act is a Quantizer or None, not {type(self.act).__name__}"
-            )
-        _ = self.plan.sum
-        self.plan.check()
-        _ = self.plan.layout, self.plan.spec, self.plan.acc
+        super().__post_init__()
+        _ = self.plan.acc
 
     def _plan(self) -> CentroidPlan:
         return CentroidPlan(self.op, self.x, self.act, self.fold)
@@ -77,9 +64,6 @@ class CentroidMatVec(Planned[CentroidPlan]):
     def describe(self) -> str:
         f = self.fold
         return f"{super().describe()}, sums of {f.outs} outputs, products of {f.macs}"
-
-    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
-        return {"x": aimed(self.op, self.x, self.act, rng, batch)}
 
     @classmethod
     def candidates(

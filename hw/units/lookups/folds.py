@@ -38,20 +38,16 @@ def lookup_folds(
     base = LookupPlan(op, x, act, LookupFold(levels=levels))
     if levels < 4 or x.bipolar or base.grouped:
         return []
-    best: dict[int, Choice[LookupFold]] = {}
+    choices: list[Choice[LookupFold]] = []
     for size in SIZES:
         if size > base.shape[2]:
             break
         pieces = pieces_of(op.weight, size)
         if pieces is None or pieces.count * SHARED > base.shape[0] or pieces.count < 2:
             continue
-        for fold in _shapes(replace(base, fold=replace(base.fold, size=size))):
-            choice = _choice(replace(base, fold=fold))
-            if choice.price > LARGEST:
-                continue
-            if choice.cycles not in best or choice.price < best[choice.cycles].price:
-                best[choice.cycles] = choice
-    found = frontier(best.values(), limit // 2, near)
+        folds = _shapes(replace(base, fold=replace(base.fold, size=size)))
+        choices += [_choice(replace(base, fold=fold)) for fold in folds]
+    found = frontier((c for c in choices if c.price <= LARGEST), limit // 2, near)
     return [full for fold in found for full in _variants(replace(base, fold=fold))]
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import memory
 
 from hwc.hw.core import delay
 from hwc.hw.unit import Datapath, Unit
+from hwc.hw.units.accumulate import Waiting, accumulate
 from hwc.hw.units.lookups.plan import LookupPlan
 from hwc.hw.units.mux import pick
 from hwc.hw.units.parts import pipe, shape_of, step_bits
@@ -142,31 +143,7 @@ class LookupPath(Datapath):
         plan, ctl = self.plan, self.ctl["gather"]
         first = pipe(m, ctl.first["beat"], plan.summed, "start")
         valid = pipe(m, ctl.fire, plan.summed, "valid")
-        shape = shape_of(plan.acc)
-        totals = [Signal(shape, name=f"total_{i}") for i in range(len(sums))]
-        accs = [Signal(shape, name=f"acc_{i}", reset_less=True) for i in range(len(sums))]
-        before = self._partial(m, totals, valid) if plan.partial else accs
-        for total, acc, value, old in zip(totals, accs, sums, before, strict=True):
-            m.d.comb += total.eq(value + Mux(first, 0, old))
-            with m.If(valid):
-                m.d.sync += acc.eq(total)
-        return list(accs)
-
-    def _partial(self, m: Module, totals: Sequence[Signal], valid: Value) -> list[Value]:
-        """The sums so far of the outputs at hand, read in the cycle before they are written: there
-        are two steps of outputs at least."""
-        plan = self.plan
-        width, out = plan.acc.width, self.ctl["gather"].index["out"]
-        ram = memory.Memory(shape=width * len(totals), depth=plan.steps, init=[])
-        m.submodules.partial = ram
-        ram.attrs["ram_style"] = "block" if plan.partial == "bram" else "distributed"
-        read, write = ram.read_port(), ram.write_port()
-        at = pipe(m, out, plan.summed - 1, "out")
-        m.d.comb += [
-            read.addr.eq(at),
-            write.addr.eq(pipe(m, at, 1, "out_late")),
-            write.data.eq(Cat(*totals)),
-            write.en.eq(valid),
-        ]
-        words = [read.data[i * width : (i + 1) * width] for i in range(len(totals))]
-        return [w.as_signed() if plan.acc.signed else w for w in words]
+        waiting = None
+        if plan.partial:
+            waiting = Waiting(plan.partial, plan.steps, ctl.index["out"], plan.summed)
+        return accumulate(m, sums, plan.acc, valid=valid, first=first, waiting=waiting)

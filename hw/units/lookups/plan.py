@@ -15,8 +15,9 @@ from hwc.hw.queue import Form, queue_form
 from hwc.hw.schedule import Mask, Nest, Process, Schedule, Sum
 from hwc.hw.unit import UnitError
 from hwc.hw.units.act import ActSpec
-from hwc.hw.units.flat import Flat
+from hwc.hw.units.flat import OPTIONS, Flat
 from hwc.hw.units.multiply import Style
+from hwc.hw.units.parts import check_options
 from hwc.hw.units.rom import Rom, RomForm
 from hwc.hw.units.subvectors import MOST, Pieces, entries_of, pieces_of
 
@@ -244,14 +245,7 @@ class LookupPlan(Flat):
         if f.fills < 1 or f.fills & (f.fills - 1) or f.fills > self.pieces.count:
             most = self.pieces.count
             raise UnitError(f"{what}: fills must be a power of two up to {most}, not {f.fills}")
-        for name, legal in (
-            ("memory", ("bram", "lutrom")),
-            ("style", ("auto", "lut", "dsp")),
-            ("act_style", ("auto", "lut", "dsp")),
-        ):
-            if getattr(f, name) not in legal:
-                options = " or ".join(map(repr, legal))
-                raise UnitError(f"{what}: {name} must be {options}, not {getattr(f, name)!r}")
+        check_options(what, f, OPTIONS)
         if f.levels < 4:
             raise UnitError(f"{what}: levels must be at least 4, not {f.levels}")
 

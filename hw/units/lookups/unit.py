@@ -7,25 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
-from hwc.compiler.graph import GroupedMatMul, MatMul, Quantizer, Type
+from hwc.compiler.graph import Quantizer, Type
 from hwc.hw.resources import Resources
-from hwc.hw.unit import Datapath, Ints, UnitError
+from hwc.hw.unit import Datapath
 from hwc.hw.units.coded_examples import lookup_examples
 from hwc.hw.units.lookups.cost import lookup_levels, lookup_resources
 from hwc.hw.units.lookups.folds import lookup_folds
 from hwc.hw.units.lookups.path import LookupPath
 from hwc.hw.units.lookups.plan import LookupFold, LookupPlan
 from hwc.hw.units.matvec.fold import ProductOp
-from hwc.hw.units.matvec.stimulus import aimed
-from hwc.hw.units.planned import Planned
+from hwc.hw.units.planned import ProductUnit
 
 __all__ = ["LookupFold", "LookupMatVec"]
 
 
 @dataclass(frozen=True)
-class LookupMatVec(Planned[LookupPlan]):
+class LookupMatVec(ProductUnit[LookupPlan]):
     """``op`` (MatMul, or GroupedMatMul of one group) on ``x``, followed by ``act`` if there is one.
 
     Port ``x``: (..., K) in tiles (1, channels), or (..., 1, T, C) in tiles (1, 1, 1, channels), of
@@ -42,21 +39,11 @@ class LookupMatVec(Planned[LookupPlan]):
     read, the sum over lanes, 1 to accumulate if there are several beats, the activation.
     """
 
-    op: ProductOp
-    x: Type
-    act: Quantizer | None
     fold: LookupFold
 
     def __post_init__(self) -> None:
-        if not isinstance(self.op, MatMul | GroupedMatMul):
-            raise UnitError(f"LookupMatVec: the op is a product, not {type(self.op).__name__}")
-        if self.act is not None and not isinstance(self.act, Quantizer):
-            raise UnitError(
-                f"LookupMatVec: act is a Quantizer or None, not {type(self.act).__name__}"
-            )
-        _ = self.plan.sum
-        self.plan.check()
-        _ = self.plan.layout, self.plan.spec, self.plan.dot
+        super().__post_init__()
+        _ = self.plan.dot
 
     def _plan(self) -> LookupPlan:
         return LookupPlan(self.op, self.x, self.act, self.fold)
@@ -80,9 +67,6 @@ class LookupMatVec(Planned[LookupPlan]):
 
     def describe(self) -> str:
         return f"{super().describe()}, tables of {self.plan.pieces.count} pieces"
-
-    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
-        return {"x": aimed(self.op, self.x, self.act, rng, batch)}
 
     @classmethod
     def candidates(

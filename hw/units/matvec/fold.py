@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from hwc.compiler.graph import (
@@ -17,12 +17,18 @@ from hwc.hw.layout import Layout
 from hwc.hw.unit import UnitError
 from hwc.hw.units.multiply import Style
 
-__all__ = ["Geometry", "MatVecFold", "ProductOp"]
+__all__ = ["Geometry", "MatVecFold", "ProductOp", "sum_type"]
 
 ProductOp = MatMul | GroupedMatMul
 Memory = Literal["bram", "lutrom", "wired"]
 Order = Literal["output", "input"]
 DotStyle = Literal["auto", "lut", "dsp", "pair"]
+
+
+@lru_cache(maxsize=256)
+def sum_type(op: ProductOp, x: Type) -> Type:
+    """Type of the sums of a product of ``x``, worked out once for all folds."""
+    return op.infer(x)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import memory
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from hwc.hw.unit import Datapath, Unit
+from hwc.hw.units.accumulate import Waiting, accumulate
 from hwc.hw.units.matvec.plan import MatVecPlan
 from hwc.hw.units.parts import lookup, pipe, shape_of
 
@@ -149,37 +149,18 @@ class MatVecPath(Datapath):
         late = plan.fetch + plan.dot_latency
         first = pipe(m, ctl.first["tap"] & ctl.first["lane"], late, "start")
         valid = pipe(m, ctl.fire, late, "valid")
-        shape = shape_of(plan.acc)
-        totals = [Signal(shape, name=f"total_{i}") for i in range(len(sums))]
-        accs = [Signal(shape, name=f"acc_{i}", reset_less=True) for i in range(len(sums))]
-        before = self._partial(m, totals, valid, late) if plan.partial else accs
-        for total, acc, value, old in zip(totals, accs, sums, before, strict=True):
-            kept = plan.start if plan.sums == 1 else Mux(first, plan.start, old)
-            m.d.comb += total.eq(value + kept)
-            with m.If(valid):
-                m.d.sync += acc.eq(total)
-        return list(accs)
-
-    def _partial(self, m: Module, totals: Sequence[Value], valid: Value, late: int) -> list[Value]:
-        """The sums so far of the outputs at hand, from a memory that takes ``totals``.
-
-        It is read in the cycle before it is written, so an output must not come up twice in a
-        row: there are two steps of outputs at least.
-        """
-        plan, width = self.plan, self.plan.acc.width
-        depth = plan.steps["out"]
-        m.submodules.partial = ram = memory.Memory(shape=width * len(totals), depth=depth, init=[])
-        ram.attrs["ram_style"] = "block" if plan.partial == "bram" else "distributed"
-        read, write = ram.read_port(), ram.write_port()
-        at = pipe(m, self.ctl["main"].index["out"], late - 1, "out")
-        m.d.comb += [
-            read.addr.eq(at),
-            write.addr.eq(pipe(m, at, 1, "out_late")),
-            write.data.eq(Cat(*totals)),
-            write.en.eq(valid),
-        ]
-        words = [read.data[i * width : (i + 1) * width] for i in range(len(totals))]
-        return [w.as_signed() if plan.acc.signed else w for w in words]
+        waiting = None
+        if plan.partial:
+            waiting = Waiting(plan.partial, plan.steps["out"], ctl.index["out"], late)
+        return accumulate(
+            m,
+            sums,
+            plan.acc,
+            valid=valid,
+            first=None if plan.sums == 1 else first,
+            start=plan.start,
+            waiting=waiting,
+        )
 
     def _value(self, m: Module, total: Value, name: str) -> Value:
         """A finished sum as bits of the type that the activation, or the output, expects."""

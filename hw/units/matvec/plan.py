@@ -19,7 +19,7 @@ from hwc.hw.layout import Layout
 from hwc.hw.queue import Form, queue_form
 from hwc.hw.schedule import Mask, Nest, Schedule, Sum
 from hwc.hw.units.act import ActSpec, popcount_thresholds
-from hwc.hw.units.matvec.fold import Geometry, ProductOp
+from hwc.hw.units.matvec.fold import Geometry, sum_type
 from hwc.hw.units.replay import Replay
 from hwc.hw.units.rom import Rom
 
@@ -52,11 +52,6 @@ def _values(weights: Weights, zero: bool) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def _sum_type(op: ProductOp, x: Type) -> Type:
-    return op.infer(x)
-
-
-@lru_cache(maxsize=256)
 def _varying(weights: Weights, layout: Layout) -> int:
     rows = layout.pack_bytes(weights.dense().reshape(1, *layout.type.shape))
     return int(np.unpackbits(np.bitwise_or.reduce(rows ^ rows[0])).sum())
@@ -71,7 +66,7 @@ class MatVecPlan(Geometry):
     @cached_property
     def sum(self) -> Type:
         """Type of the finished sums."""
-        return _sum_type(self.op, self.x)
+        return sum_type(self.op, self.x)
 
     @cached_property
     def y(self) -> Type:

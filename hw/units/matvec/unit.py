@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
-import numpy as np
-
 from hwc.compiler.graph import (
     GroupedMatMul,
     MatMul,
@@ -16,21 +14,20 @@ from hwc.compiler.graph import (
     Type,
 )
 from hwc.hw.resources import Resources
-from hwc.hw.unit import Datapath, Ints, UnitError
+from hwc.hw.unit import Datapath, UnitError
 from hwc.hw.units.matvec.cost import plan_levels, plan_resources
 from hwc.hw.units.matvec.examples import examples
 from hwc.hw.units.matvec.fold import MatVecFold, ProductOp
 from hwc.hw.units.matvec.folds import folds
 from hwc.hw.units.matvec.path import MatVecPath
 from hwc.hw.units.matvec.plan import CODE, MatVecPlan
-from hwc.hw.units.matvec.stimulus import aimed
-from hwc.hw.units.planned import Planned
+from hwc.hw.units.planned import ProductUnit
 
 __all__ = ["MatVec", "MatVecFold"]
 
 
 @dataclass(frozen=True)
-class MatVec(Planned[MatVecPlan]):
+class MatVec(ProductUnit[MatVecPlan]):
     """``op`` (MatMul or GroupedMatMul) on ``x``, followed by ``act`` if there is one.
 
     Port ``x``: (..., K) in tiles (1, pixels, lanes), or (..., G, T, C) in tiles
@@ -43,8 +40,6 @@ class MatVec(Planned[MatVecPlan]):
     dot product, 1 to accumulate if an output takes several firings, the activation.
     """
 
-    op: ProductOp
-    x: Type
     act: Quantizer | None = None
     fold: MatVecFold = field(default_factory=MatVecFold)
 
@@ -59,9 +54,7 @@ class MatVec(Planned[MatVecPlan]):
                 "MatVec: act is MultiThreshold, Requant, TwoSlope or None, not "
                 f"{type(self.act).__name__}"
             )
-        _ = self.plan.sum
-        self.plan.check()
-        _ = self.plan.layout, self.plan.spec
+        super().__post_init__()
         if self.fold.coded and (self.fold.memory == "wired" or not self.plan.codable):
             raise UnitError(
                 f"MatVec: coded is for weights from a memory, of at most {2**CODE} values whose "
@@ -88,9 +81,6 @@ class MatVec(Planned[MatVecPlan]):
 
     def component(self) -> Datapath:
         return MatVecPath(self, self.plan)
-
-    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
-        return {"x": aimed(self.op, self.x, self.act, rng, batch)}
 
     @classmethod
     def candidates(

@@ -8,17 +8,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
 
-import numpy as np
-
 from hwc.compiler.graph import Quantizer, Type, Weights
 from hwc.compiler.graph.structured import PATTERNS
 from hwc.hw.resources import Resources
-from hwc.hw.unit import Datapath, Ints, UnitError
+from hwc.hw.unit import Datapath
 from hwc.hw.units.matvec.fold import MatVecFold, ProductOp
-from hwc.hw.units.matvec.stimulus import aimed
 from hwc.hw.units.nm.path import NMPath
 from hwc.hw.units.nm.plan import NMPlan
-from hwc.hw.units.planned import Planned
+from hwc.hw.units.planned import ProductUnit
 from hwc.hw.units.sparse.examples import nm_examples
 
 __all__ = ["NMMatVec", "pattern"]
@@ -37,7 +34,7 @@ def pattern(weight: Weights) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
-class NMMatVec(Planned[NMPlan]):
+class NMMatVec(ProductUnit[NMPlan]):
     """``op`` (MatMul or GroupedMatMul) on ``x``, followed by ``act`` if there is one, with at most
     ``n`` weights other than 0 among each ``m`` neighbouring channels.
 
@@ -48,19 +45,13 @@ class NMMatVec(Planned[NMPlan]):
     Latency: as MatVec, and 1 to select unless the products are made in DSP blocks.
     """
 
-    op: ProductOp
-    x: Type
-    act: Quantizer | None
     fold: MatVecFold
     n: int
     m: int
 
     def __post_init__(self) -> None:
-        if self.act is not None and not isinstance(self.act, Quantizer):
-            raise UnitError(f"NMMatVec: act is a Quantizer or None, not {type(self.act).__name__}")
-        _ = self.plan.sum
-        self.plan.check()
-        _ = self.plan.layout, self.plan.spec, self.plan.dot
+        super().__post_init__()
+        _ = self.plan.dot
 
     def _plan(self) -> NMPlan:
         return NMPlan(self.op, self.x, self.act, self.fold, self.n, self.m)
@@ -80,9 +71,6 @@ class NMMatVec(Planned[NMPlan]):
 
     def describe(self) -> str:
         return f"{super().describe()}, {self.n}:{self.m}"
-
-    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
-        return {"x": aimed(self.op, self.x, self.act, rng, batch)}
 
     @classmethod
     def candidates(

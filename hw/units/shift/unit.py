@@ -7,24 +7,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
 from amaranth.hdl import Module, Value
 
 from hwc.compiler.graph import Quantizer, Type
 from hwc.hw.resources import Resources
-from hwc.hw.unit import Datapath, Ints, Unit, UnitError
+from hwc.hw.unit import Datapath, Unit
 from hwc.hw.units.coded_examples import shift_examples
 from hwc.hw.units.matvec.fold import MatVecFold, ProductOp
 from hwc.hw.units.matvec.path import MatVecPath
-from hwc.hw.units.matvec.stimulus import aimed
-from hwc.hw.units.planned import Planned
+from hwc.hw.units.planned import ProductUnit
 from hwc.hw.units.shift.plan import ShiftPlan, powers
 
 __all__ = ["ShiftMatVec"]
 
 
 @dataclass(frozen=True)
-class ShiftMatVec(Planned[ShiftPlan]):
+class ShiftMatVec(ProductUnit[ShiftPlan]):
     """``op`` (MatMul or GroupedMatMul) on ``x``, followed by ``act`` if there is one, with weights
     that are all 0 or +-2**e.
 
@@ -34,19 +32,11 @@ class ShiftMatVec(Planned[ShiftPlan]):
     codes of another kind are not for this unit, nor is x of signs. Latency: as MatVec.
     """
 
-    op: ProductOp
-    x: Type
-    act: Quantizer | None
     fold: MatVecFold
 
     def __post_init__(self) -> None:
-        if self.act is not None and not isinstance(self.act, Quantizer):
-            raise UnitError(
-                f"ShiftMatVec: act is a Quantizer or None, not {type(self.act).__name__}"
-            )
-        _ = self.plan.sum
-        self.plan.check()
-        _ = self.plan.layout, self.plan.spec, self.plan.dot
+        super().__post_init__()
+        _ = self.plan.dot
 
     def _plan(self) -> ShiftPlan:
         return ShiftPlan(self.op, self.x, self.act, self.fold)
@@ -66,9 +56,6 @@ class ShiftMatVec(Planned[ShiftPlan]):
 
     def describe(self) -> str:
         return f"{super().describe()}, shifts"
-
-    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
-        return {"x": aimed(self.op, self.x, self.act, rng, batch)}
 
     @classmethod
     def candidates(

@@ -12,9 +12,18 @@ from hwc.hw.layout import Layout
 from hwc.hw.unit import UnitError
 from hwc.hw.units.matvec.fold import ProductOp
 from hwc.hw.units.multiply import Style
+from hwc.hw.units.parts import check_options
 from hwc.hw.units.rom import RomForm
 
 __all__ = ["SparseFold", "SparseGeometry"]
+
+OPTIONS = {
+    "memory": ("bram", "lutrom"),
+    "buffer": ("lutram", "bram"),
+    "style": ("auto", "lut", "dsp"),
+    "act_style": ("auto", "lut", "dsp"),
+}
+"""What a fold chooses from."""
 
 
 @dataclass(frozen=True)
@@ -113,19 +122,13 @@ class SparseGeometry:
             self._refuse("outs", f"a divisor of pes={f.pes}", f.outs)
         if not 0 <= f.gap <= 16:
             self._refuse("gap", "0 to 16 bits", f.gap)
-        for name, legal in (
-            ("memory", ("bram", "lutrom")),
-            ("buffer", ("lutram", "bram")),
-            ("style", ("auto", "lut", "dsp")),
-            ("act_style", ("auto", "lut", "dsp")),
-        ):
-            if getattr(f, name) not in legal:
-                self._refuse(name, " or ".join(map(repr, legal)), getattr(f, name))
+        check_options(self._what, f, OPTIONS)
         if f.levels < 3:
             self._refuse("levels", "at least 3", f.levels)
 
+    @property
+    def _what(self) -> str:
+        return f"SparseMatVec {'x'.join(map(str, self.shape))} (outputs, taps, channels)"
+
     def _refuse(self, name: str, legal: str, got: object) -> None:
-        raise UnitError(
-            f"SparseMatVec {'x'.join(map(str, self.shape))} (outputs, taps, channels): "
-            f"{name} must be {legal}, not {got!r}"
-        )
+        raise UnitError(f"{self._what}: {name} must be {legal}, not {got!r}")

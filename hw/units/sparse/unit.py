@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
-from hwc.compiler.graph import GroupedMatMul, MatMul, Quantizer, Type
+from hwc.compiler.graph import Quantizer, Type
 from hwc.hw.resources import Resources
-from hwc.hw.unit import Datapath, Ints, UnitError
+from hwc.hw.unit import Datapath
 from hwc.hw.units.matvec.fold import ProductOp
-from hwc.hw.units.matvec.stimulus import aimed
-from hwc.hw.units.planned import Planned
+from hwc.hw.units.planned import ProductUnit
 from hwc.hw.units.sparse.cost import sparse_levels, sparse_resources
 from hwc.hw.units.sparse.examples import sparse_examples
 from hwc.hw.units.sparse.fold import SparseFold
@@ -26,7 +23,7 @@ __all__ = ["SparseFold", "SparseMatVec"]
 
 
 @dataclass(frozen=True)
-class SparseMatVec(Planned[SparsePlan]):
+class SparseMatVec(ProductUnit[SparsePlan]):
     """``op`` (MatMul, or GroupedMatMul of one group) on ``x``, followed by ``act`` if there is one.
 
     Port ``x``: (..., K) in tiles (1, pixels, lanes), or (..., 1, T, C) in tiles
@@ -43,21 +40,11 @@ class SparseMatVec(Planned[SparsePlan]):
     its memory, 1 to read (2 from block RAM), the activation.
     """
 
-    op: ProductOp
-    x: Type
-    act: Quantizer | None
     fold: SparseFold
 
     def __post_init__(self) -> None:
-        if not isinstance(self.op, MatMul | GroupedMatMul):
-            raise UnitError(f"SparseMatVec: the op is a product, not {type(self.op).__name__}")
-        if self.act is not None and not isinstance(self.act, Quantizer):
-            raise UnitError(
-                f"SparseMatVec: act is a Quantizer or None, not {type(self.act).__name__}"
-            )
-        _ = self.plan.sum
-        self.plan.check()
-        _ = self.plan.layout, self.plan.spec, self.plan.acc
+        super().__post_init__()
+        _ = self.plan.acc
 
     def _plan(self) -> SparsePlan:
         return SparsePlan(self.op, self.x, self.act, self.fold)
@@ -77,9 +64,6 @@ class SparseMatVec(Planned[SparsePlan]):
 
     def describe(self) -> str:
         return f"{super().describe()}, {self.fold.pes} sparse"
-
-    def stimulus(self, rng: np.random.Generator, batch: int) -> dict[str, Ints]:
-        return {"x": aimed(self.op, self.x, self.act, rng, batch)}
 
     @classmethod
     def candidates(
