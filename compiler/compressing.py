@@ -19,6 +19,7 @@ from hwc.compiler.network import load_network
 from hwc.models import load, load_data
 from hwc.models.compress import Compressed, CompressError, Recipe, compress, load_recipe
 from hwc.models.compress.networks import start
+from hwc.models.compress.recipe import check_validation
 from hwc.models.compress.source_module import SourceModule
 from hwc.models.data import Dataset
 
@@ -56,6 +57,7 @@ def compress_file(
     Raises the HwcError of whoever refuses something.
     """
     plan = load_recipe(recipe)
+    check_validation(plan)
     path = Path(model)
     is_file = path.is_file()
     if data is None and is_file and arch is None and path.suffix.lower() != ".onnx":

@@ -25,7 +25,13 @@ from hwc.models.compress import resume as keeping
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.layers import check_coverage, free, layers_of, treated
 from hwc.models.compress.method import CALIBRATION, Work
-from hwc.models.compress.recipe import Activations, Recipe, Step, load_recipe
+from hwc.models.compress.recipe import (
+    Activations,
+    Recipe,
+    Step,
+    check_validation,
+    load_recipe,
+)
 from hwc.models.compress.report import Report, StepReport, integer_codes, report_of
 from hwc.models.compress.training import Trainer, accuracy, entering, twin_of
 from hwc.models.copying import copy_of
@@ -145,6 +151,8 @@ class Run:
         started = time.perf_counter()
         torch.manual_seed(recipe.seed)
         check_coverage(recipe, self.model)
+        if self.eval_fn is None:
+            check_validation(recipe)
         data = split(self.data, recipe)
         teacher = twin_of(self.model)
         model = copy_of(self.model).cpu().eval()
@@ -185,7 +193,7 @@ class Run:
         work = Work(
             model, layers, data, seed, trainer,
             lambda name: entering(model, name, images),
-            lambda: self._judge(model, data, recipe, f"step {number} ({step.name})"), teacher,
+            lambda: self.measure(model, data), teacher,
         )  # fmt: skip
         for layer in layers.values():
             free(layer)
@@ -205,15 +213,6 @@ class Run:
             after,
             round(time.perf_counter() - started, 2),
         )
-
-    def _judge(self, model: nn.Module, data: Dataset, recipe: Recipe, where: str) -> float:
-        """The accuracy by which a method decides, for which something has to be held out."""
-        if recipe.validation == 0 and self.eval_fn is None:
-            raise CompressError(
-                f"{where} chooses by the validation split, and validation = 0 leaves none; "
-                "use validation = 0.1 or so, or write its choice into the recipe"
-            )
-        return self.measure(model, data)
 
     def measure(self, model: nn.Module, data: Dataset) -> float:
         """Accuracy on the validation split, or what `eval_fn` says."""

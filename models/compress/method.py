@@ -27,6 +27,11 @@ class Method(ABC):
     # The name of the field that `max_drop` searches over, the mildest value and the strongest.
     strength: ClassVar[tuple[str, float, float] | None] = None
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it decides something by the accuracy on the validation split."""
+        return False
+
     def refuses(self, layer: nn.Module) -> str | None:
         """Why this method cannot treat `layer` ("needs ..."), or None."""
         return None

@@ -128,6 +128,16 @@ class Recipe:
             raise CompressError(f"validation must be a share 0..1, got {self.validation}")
 
 
+def check_validation(recipe: Recipe) -> None:
+    """CompressError if a step chooses by the validation split and there is none."""
+    for number, step in enumerate(recipe.steps, 1):
+        if step.method.chooses and recipe.validation == 0:
+            raise CompressError(
+                f"step {number} ({step.name}) chooses by the validation split, and validation = 0 "
+                "leaves none; use validation = 0.1 or so, or write its choice into the recipe"
+            )
+
+
 TABLES = {"start": Start, "train": Training, "activations": Activations, "biases": Biases}
 OPTIONAL = ("activations", "biases")  # `activations = false` leaves them out
 

@@ -47,18 +47,31 @@ class Pruning(Method):
         return None
 
 
-def _targets(work: Work, density: float, layers: tuple[float, ...], scanned: bool) -> list[float]:
-    """The density of every layer: those given, from a sensitivity scan, or the same for all."""
-    if layers:
-        if len(layers) != len(work.layers):
+@dataclass(frozen=True)
+class Portioned(Pruning):
+    """Pruning to a density that layers may have each for itself: `densities` in their order; else
+    `sensitivity` scans how much each can lose and shares `density` out; else all have `density`."""
+
+    density: float = 0.1
+    densities: tuple[float, ...] = ()
+    sensitivity: bool = False
+
+    @property
+    def chooses(self) -> bool:
+        return self.sensitivity and not self.densities
+
+    def targets(self, work: Work) -> list[float]:
+        """The density of every layer."""
+        if self.chooses:
+            return list(densities(scan(work.layers, work.evaluate), self.density).values())
+        if not self.densities:
+            return [self.density] * len(work.layers)
+        if len(self.densities) != len(work.layers):
             raise PruningError(
-                f"densities are {len(layers)}, but the step treats {len(work.layers)} layers: "
-                f"{', '.join(work.layers)}"
+                f"densities are {len(self.densities)}, but the step treats {len(work.layers)} "
+                f"layers: {', '.join(work.layers)}"
             )
-        return list(layers)
-    if scanned:
-        return list(densities(scan(work.layers, work.evaluate), density).values())
-    return [density] * len(work.layers)
+        return list(self.densities)
 
 
 def _sizes(work: Work) -> dict[str, Tensor]:
@@ -87,17 +100,10 @@ class Magnitude(Pruning):
 
 
 @dataclass(frozen=True)
-class Gradual(Pruning):
+class Gradual(Portioned):
     """Automated gradual pruning: the density falls along a cubic ramp over the first `ramp` of the
-    training, the masks are drawn anew `updates` times, then training goes on with the last ones.
+    training, the masks are drawn anew `updates` times, then training goes on with the last ones."""
 
-    `densities` gives each layer its own; else `sensitivity` scans how much each layer can lose and
-    shares `density` out; else all have `density`.
-    """
-
-    density: float = 0.1
-    densities: tuple[float, ...] = ()
-    sensitivity: bool = False
     epochs: int = 40
     lr: float = 1e-3
     ramp: float = 0.6
@@ -110,7 +116,7 @@ class Gradual(Pruning):
             raise PruningError("gradual: ramp must be above 0 and at most 1, updates at least 1")
 
     def apply(self, work: Work) -> None:
-        final = _targets(work, self.density, self.densities, self.sensitivity)
+        final = self.targets(work)
         layers = list(work.layers.values())
 
         def cut(step: int, steps: int) -> None:
@@ -184,20 +190,17 @@ class NofM(Pruning):
 
 
 @dataclass(frozen=True)
-class Surgeon(Pruning):
+class Surgeon(Portioned):
     """Layer-wise Optimal Brain Surgeon, in the order of the layers: each sees the inputs that the
     pruned ones before it give. No training is needed; `epochs` may follow."""
 
-    density: float = 0.1
-    densities: tuple[float, ...] = ()
-    sensitivity: bool = False
     epochs: int = 0
     lr: float = 5e-4
 
     strength: ClassVar = ("density", 0.5, 0.02)
 
     def apply(self, work: Work) -> None:
-        final = _targets(work, self.density, self.densities, self.sensitivity)
+        final = self.targets(work)
         for (name, layer), target in zip(work.layers.items(), final, strict=True):
             inputs, latent = rows_of(layer, work.inputs_of(name)), latent_of(layer)
             weight = without_idle(latent.detach().flatten(1), inputs)

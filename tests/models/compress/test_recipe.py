@@ -9,7 +9,14 @@ from torch import nn
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.layers import check_coverage, treated
 from hwc.models.compress.method import Method, Work
-from hwc.models.compress.recipe import Activations, Biases, Recipe, load_recipe, parse
+from hwc.models.compress.recipe import (
+    Activations,
+    Biases,
+    Recipe,
+    check_validation,
+    load_recipe,
+    parse,
+)
 
 
 @dataclass(frozen=True)
@@ -144,4 +151,4 @@ def test_recipes_of_the_benchmark_are_legal():
     paths = sorted(folder.glob("*/*.toml"))
     assert paths
     for path in paths:
-        assert load_recipe(path).steps
+        check_validation(load_recipe(path))
