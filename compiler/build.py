@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -31,7 +32,13 @@ from hwc.compiler.progress import Clock, Step
 from hwc.compiler.report import Accuracy, Cycles, Layer, Pair, Report, Verified, Weights
 from hwc.compiler.synthesis import Synthesized, synthesize_design
 from hwc.compiler.system import drive_bundle
-from hwc.compiler.verification import Checked, check_passes, layer_boundaries, verify_network
+from hwc.compiler.verification import (
+    Checked,
+    check_passes,
+    layer_boundaries,
+    switches,
+    verify_network,
+)
 from hwc.hw.design import Design
 from hwc.hw.unit import extremes
 from hwc.models import load_data
@@ -149,7 +156,8 @@ def build(options: Options, listener: Step | None = None) -> Report:
             cycles={
                 "latency": cycles.latency.estimated,
                 "interval": cycles.interval.estimated,
-                "golden_span": _span(mapped, len(next(iter(golden.values())))),
+                "most": cycles.most,
+                **_spans(mapped, graph, golden, cycles),
             },
         )
         driven = 0
@@ -259,15 +267,23 @@ def _accuracy(network: Network, lowered: Lowered, inputs: _Inputs) -> Accuracy:
 
 
 def _cycles(steady: Timing, checked: Checked) -> Cycles:
-    estimated = -(-steady.interval.numerator // steady.interval.denominator)
-    measured = -(-checked.interval.numerator // checked.interval.denominator)
-    return Cycles(Pair(steady.latency, checked.latency), Pair(estimated, measured))
+    latency, interval = checked.predicted
+    return Cycles(
+        Pair(latency, checked.latency),
+        Pair(math.ceil(interval), math.ceil(checked.interval)),
+        math.ceil(steady.interval),
+    )
 
 
-def _span(mapped: Mapped, frames: int) -> int:
-    """Cycles from the end of the first frame to the end of the last of so many."""
-    ends = simulate(mapped.design, frames).last_out
-    return int(ends[-1] - ends[0])
+def _spans(
+    mapped: Mapped, graph: Graph, frames: Mapping[str, Ints], cycles: Cycles
+) -> dict[str, int]:
+    """Cycles from the end of the first golden frame to the end of the last, and the fewest from one
+    to the next that a bus has to keep up with: the interval, unless data decide."""
+    count, asked = len(next(iter(frames.values()))), switches(mapped, graph, frames)
+    gaps = np.diff(simulate(mapped.design, count, conditions=asked).last_out)
+    least = gaps.min(initial=cycles.most) if asked else cycles.interval.estimated
+    return {"golden_span": int(gaps.sum()), "golden_least": int(least)}
 
 
 def _layers(mapped: Mapped, synthesized: Synthesized | None) -> list[Layer]:

@@ -46,7 +46,7 @@ def _bundle(manifest: dict[str, Any]) -> str:
         "OUTPUT_STRIDE": shell["output_stride"],
         "ADDRESS_BITS": shell["address_bits"],
         "LATENCY": cycles["latency"],
-        "INTERVAL": cycles["interval"],
+        "INTERVAL": cycles["most"],
         "CLOCK_KHZ": round(manifest["clock_mhz"] * 1000),
     }
     lines = [f"#define HWC_BUNDLE_BASE UINT64_C(0x{shell['base']:x})"]

@@ -66,10 +66,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Cycles:
-    """First input beat to last output beat of a frame alone; frame to frame when busy."""
+    """First input beat to last output beat of a frame alone; frame to frame when busy, and at most.
+
+    They are those of the frames that ran, of which only units that skip zeros take notice.
+    """
 
     latency: Pair
     interval: Pair
+    most: int
+    """What no frame exceeds; the interval, unless the network skips zeros."""
 
 
 @dataclass(frozen=True)

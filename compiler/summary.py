@@ -20,11 +20,12 @@ def show(report: Report, folder: Path, console: Console | None = None) -> None:
     console.print(_resources(report))
     clock = report.clock_mhz
     latency, interval = report.cycles.latency, report.cycles.interval
+    why = report.record()["bottleneck"]["why"]
     console.print(
         f"Latency  {latency.estimated} cycles predicted, {latency.measured} measured "
         f"({report.latency_us:.2f} us at {clock:g} MHz)\n"
         f"Interval {interval.estimated} cycles predicted, {interval.measured} measured "
-        f"({report.frames_per_second:,.0f} frames/s); {report.record()['bottleneck']['why']}",
+        f"({report.frames_per_second:,.0f} frames/s){_most(report)}; {why}",
         highlight=False,
     )
     if told := _accuracy(report.accuracy):
@@ -57,6 +58,12 @@ def show(report: Report, folder: Path, console: Console | None = None) -> None:
     for warning in report.warnings:
         console.print(f"[yellow]Note[/] {warning}", highlight=False)
     console.print(f"Bundle   {folder}", highlight=False, soft_wrap=True)
+
+
+def _most(report: Report) -> str:
+    """What the interval can be with other data, if it depends on them."""
+    cycles = report.cycles
+    return "" if cycles.most == cycles.interval.estimated else f", at most {cycles.most}"
 
 
 def _accuracy(accuracy: Accuracy) -> str:

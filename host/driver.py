@@ -138,7 +138,7 @@ class Accelerator:
         for name, item in self.inputs.items():
             item.stream.pack(codes[name], records)
         cycles = self.manifest["cycles"]
-        due = (cycles["latency"] + frames * cycles["interval"]) / self.manifest["clock_mhz"] / 1e6
+        due = (cycles["latency"] + frames * cycles["most"]) / self.manifest["clock_mhz"] / 1e6
         found, self.last = self.device.batch(records, self.timeout + 10 * due)
         return {name: stream.unpack(found) for name, stream in self.outputs.items()}
 

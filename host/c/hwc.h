@@ -108,7 +108,7 @@ struct hwc_bundle {
     uint32_t hash;
     uint32_t input_stride, output_stride; /* bytes of a record */
     uint32_t address_bits;                /* 1 to 64 */
-    uint32_t latency, interval;           /* predicted cycles at the network */
+    uint32_t latency, interval;           /* predicted cycles at the network; the most */
     uint32_t clock_khz;
 };
 

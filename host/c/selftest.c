@@ -84,7 +84,7 @@ static int test(struct hwc_linux *board)
     printf("%d golden frames: every integer as expected\n", HWC_GOLDEN_FRAMES);
     printf("latency %lu cycles, predicted %lu\n", (unsigned long)measured.latency,
            (unsigned long)bundle.latency);
-    printf("span %lu cycles over %d intervals, predicted %lu each\n", (unsigned long)measured.span,
+    printf("span %lu cycles over %d intervals, predicted at most %lu each\n", (unsigned long)measured.span,
            HWC_GOLDEN_FRAMES - 1, (unsigned long)bundle.interval);
     return 0;
 }

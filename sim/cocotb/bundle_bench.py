@@ -38,7 +38,7 @@ SOURCE = 0x1000 - 24
 """Where inputs lie in memory: bursts meet a boundary of 4 KiB early."""
 RUBBISH = 0xA5
 STRIDES = {side: SHELL[f"{side}_stride"] for side in ("input", "output")}
-PATIENCE = 50 * (CYCLES["latency"] + FRAMES * (CYCLES["interval"] + sum(STRIDES.values()))) + 10_000
+PATIENCE = 50 * (CYCLES["latency"] + FRAMES * (CYCLES["most"] + sum(STRIDES.values()))) + 10_000
 """Cycles that a batch may take on the slowest bus here."""
 LIMIT = {"timeout_time": 20 * PATIENCE * PERIOD_NS, "timeout_unit": "ns"}
 
@@ -153,7 +153,7 @@ async def golden_vectors(dut):
         assert await board.read(f"{side.upper()}_STRIDE") == stride
     await board.check(FRAMES)
     reads = STRIDES["input"] // 8 + BURST_CYCLES * len(MANIFEST["inputs"])
-    bound = max(reads, STRIDES["output"] // 8 * WRITE_CYCLES) > CYCLES["interval"]
+    bound = max(reads, STRIDES["output"] // 8 * WRITE_CYCLES) > CYCLES["golden_least"]
     late = bound or len(MANIFEST["inputs"]) > 1
     for name, predicted, may_be_later in (
         ("NETWORK_LATENCY", CYCLES["latency"], late),

@@ -99,8 +99,10 @@ def test_bundle_is_complete_and_says_what_was_simulated(built):
     digest = hashlib.sha256(rtl).hexdigest()
     assert manifest["rtl"]["sha256"] == record["verified"]["rtl_sha256"] == digest
     assert record["schema_version"] == 1
-    for pair in record["cycles"].values():
+    for name in ("latency", "interval"):
+        pair = record["cycles"][name]
         assert pair["estimated"] == pair["measured"] > 0
+    assert record["cycles"]["most"] == record["cycles"]["interval"]["estimated"]
     assert record["verified"]["frames"] >= 30
     assert record["accuracy"]["differing_outputs"] == 0
     assert report.verified is not None
