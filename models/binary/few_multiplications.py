@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hwc.models.binary.drawn import Drawn
 from hwc.models.quantize.power_of_two import nearest_power
 from hwc.models.quantize.quantizers import quant
-from hwc.models.quantize.weight import WeightQuantizer
 
 __all__ = [
     "ShiftLinear",
@@ -31,7 +31,7 @@ def draw_ternary(weight: Tensor, generator: torch.Generator) -> Tensor:
     return torch.sign(weight) * (drawn < weight.abs()).to(weight)
 
 
-class StochasticTernary(WeightQuantizer):
+class StochasticTernary(Drawn):
     """`scale * draw_ternary(w / scale)` while training, of latents in [-scale, scale]; afterwards
     the nearest of the three values. The gradient passes straight through."""
 
@@ -53,7 +53,8 @@ class StochasticTernary(WeightQuantizer):
         return self.scale
 
     def __deepcopy__(self, memo: dict) -> "StochasticTernary":
-        return StochasticTernary(self.generator, self.scale.clone()).train(self.training)
+        made = StochasticTernary(self.copied_generator(memo), self.scale.clone())
+        return made.train(self.training)
 
 
 def to_power(x: Tensor) -> Tensor:

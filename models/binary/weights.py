@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from hwc.models.binary.drawn import Drawn
 from hwc.models.binary.optimum import binary_scale, ternary
 from hwc.models.quantize.quantizers import bipolar, quant, round_mantissa
 from hwc.models.quantize.weight import SCALE_BITS, BinaryWeight, WeightQuantizer
@@ -21,20 +22,21 @@ __all__ = [
 class _Weighted(WeightQuantizer):
     """A scale from weighted rows: the whole tensor is one row, or each output has its own.
 
-    `importance` (of the weight's shape, or empty for all alike) is how much each error counts.
+    `importance` (of the weight's shape; ones until `set_importance`) is how much each error counts.
     """
 
     importance: Tensor
 
     def __init__(self, per_channel: bool = False):
         super().__init__(per_channel)
-        self.register_buffer("importance", torch.empty(0), persistent=False)
+        self.register_buffer("importance", torch.empty(0))
 
     def rows(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Weight and importance as rows."""
-        d = self.importance if self.importance.numel() else torch.ones_like(weight)
+        if not self.importance.numel():
+            self.importance = torch.ones_like(weight)
         n = len(weight) if self.per_channel else 1
-        return weight.reshape(n, -1), d.reshape(n, -1).to(weight)
+        return weight.reshape(n, -1), self.importance.reshape(n, -1).to(weight)
 
     def shaped(self, values: Tensor, weight: Tensor) -> Tensor:
         """(R, 1) as `scale` is shaped: a scalar, or axes of one behind the outputs."""
@@ -92,7 +94,7 @@ class OptimalTernary(_Weighted):
         return torch.maximum(1.5 * self.scale, torch.ones_like(self.scale))
 
 
-class StochasticBinary(BinaryWeight):
+class StochasticBinary(Drawn, BinaryWeight):
     """BinaryConnect's stochastic form (Courbariaux et al. 2015, arXiv 1511.00363): while training
     +1 with probability clip((w + 1) / 2, 0, 1), else -1, times the scale. In evaluation mode the
     sign, for that is what hardware can hold (the paper's best figures use real weights there).
@@ -114,7 +116,7 @@ class StochasticBinary(BinaryWeight):
         return bipolar(weight + (side - weight).detach(), self.scale)
 
     def __deepcopy__(self, memo: dict) -> "StochasticBinary":
-        made = StochasticBinary(self.generator, self.fixed)
+        made = StochasticBinary(self.copied_generator(memo), self.fixed)
         made.per_channel, made.training = self.per_channel, self.training
         made.scale = self.scale.clone()
         return made

@@ -183,6 +183,7 @@ class Run:
         """One step, or what was kept of it; `before` is the accuracy so far."""
         started = time.perf_counter()
         seed = int(np.random.SeedSequence([recipe.seed, number]).generate_state(1)[0])
+        torch.manual_seed(seed)  # dropout: the same whether or not earlier steps were recalled
         layers = treated(step, number, model)
         untuned: list[float] = []
         trainer = Trainer(
