@@ -23,7 +23,7 @@ from hwc.models.coding.shared import Hash
 from hwc.models.coding.tensors import along
 from hwc.models.compress import resume as keeping
 from hwc.models.compress.errors import CompressError
-from hwc.models.compress.layers import check_coverage, free, layers_of, treated
+from hwc.models.compress.layers import check_coverage, free, layers_of, others_of, treated
 from hwc.models.compress.method import CALIBRATION, Work
 from hwc.models.compress.recipe import (
     Activations,
@@ -246,13 +246,21 @@ class Run:
         seconds = round(time.perf_counter() - started, 1)
         hashes = hashes_of(model)
         written = encode_small(replace(checkpoint, samples={}, labels=None), hashes)
-        names = tuple(layers_of(model))
+        names = (*layers_of(model), *others_of(model))
         parameters = sum(p.numel() for p in self.model.parameters())
-        weights = sum(latent_of(layer).numel() for layer in layers_of(self.model).values())
+        weights = weights_of(self.model)
         report = report_of(
             checkpoint.source, written, steps, names, parameters, weights, validation, test, seconds
         )
         return Compressed(snapped, checkpoint, report, written, hashes)
+
+
+def weights_of(model: nn.Module) -> int:
+    """How many weights the layers have, those that no method treats too; what is shared once."""
+    found = [latent_of(layer) for layer in layers_of(model).values()]
+    for module in others_of(model).values():
+        found += [p for p in module.parameters(recurse=False) if p.ndim > 1]
+    return sum(p.numel() for p in {id(p): p for p in found}.values())
 
 
 def hashes_of(model: nn.Module) -> tuple[Hash, ...]:

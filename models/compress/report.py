@@ -118,11 +118,15 @@ def report_of(
     test: Mapping[str, float],
     seconds: float,
 ) -> Report:
-    """Measure a source and its file; `names` are the layers of the module."""
-    layers = []
+    """Measure a source and its file; `names` are the layers of the module. What several nodes
+    share counts once."""
+    layers, counted, kept = [], set[str](), dict[str, int]()
+    of: dict[tuple[str, ...], str] = {}
     for node in source.nodes:
         if isinstance(node.op, (Linear, Conv, ConvTranspose)):
-            layers.append(layer_report(source, written, node, steps, names))
+            layer = layer_report(source, written, node, steps, names, counted, of)
+            layers.append(layer)
+            kept[weight_of(source, node)] = layer.nonzero
     bits: Counter[str] = Counter(overhead=8 * written.overhead)
     inside = Counter[str]()
     for layer in layers:
@@ -130,7 +134,7 @@ def report_of(
     total = sum(p.parts.total() for p in written.tensors.values())
     bits += inside
     bits["other tensors"] = total - inside.total()
-    nonzero = sum(x.nonzero for x in layers)
+    nonzero = sum(kept.values())
     macs: Counter[str] = Counter()
     for layer in layers:
         macs[layer.kind] += layer.macs_nonzero
@@ -150,25 +154,33 @@ def layer_report(
     node: SourceNode,
     steps: tuple[StepReport, ...],
     names: Sequence[str],
+    counted: set[str],
+    of: dict[tuple[str, ...], str],
 ) -> LayerReport:
-    """One layer of the source."""
+    """One layer of the source. The bits of tensors in `counted` are those of a layer before; `of`
+    names layers by all their tensors. Both are added to."""
     by_name = {n.name: n for n in source.nodes}
-    quantizer = by_name.get(node.args[1])
-    tensor = node.args[1] if quantizer is None else quantizer.args[0]
+    quantizer, tensor = by_name.get(node.args[1]), weight_of(source, node)
     codes = None if quantizer is None else integer_codes(source, quantizer)
     values = source.tensors[tensor] if codes is None else codes
     encoded = {"indices": 0, "codebook": 0, "table": 0, "scales": 0, "biases": 0, "header": 0}
     packed = written.tensors[tensor]
-    for part, bits in packed.parts.items():
+    for part, bits in packed.parts.items() if tensor not in counted else ():
         encoded[part] += bits
-    if quantizer is not None:
-        encoded["scales"] = written.tensors[quantizer.args[1]].parts.total()
-    if len(node.args) > 2 and node.args[2] in written.tensors:
-        encoded["biases"] = written.tensors[node.args[2]].parts.total()
-    places = prod(source.shapes[node.name][1:])
+    scale = () if quantizer is None else (quantizer.args[1],)
+    for what, others in (("scales", scale), ("biases", node.args[2:3])):
+        for name in others:
+            if name in written.tensors and name not in counted:
+                encoded[what] = written.tensors[name].parts.total()
+    own = (tensor, *scale, *node.args[2:3])
+    counted.update(own)
+    # Each weight meets every position of the output, in a transposed convolution of the input.
+    side = node.args[0] if isinstance(node.op, ConvTranspose) else node.name
+    places = prod(source.shapes[side][1:])
     nonzero = int(np.count_nonzero(values))
     kind, bits = kind_of(codes)
     module = next((n for n in names if named_like(node, tensor, n)), node.name)
+    module = of.setdefault(own, module)
     return LayerReport(
         module,
         tuple(step.method for step in steps if module in step.layers),
@@ -181,6 +193,12 @@ def layer_report(
         values.size * places,
         nonzero * places,
     )
+
+
+def weight_of(source: Source, node: SourceNode) -> str:
+    """The tensor that a layer's weight is made of."""
+    quantizers = [n for n in source.nodes if n.name == node.args[1]]
+    return quantizers[0].args[0] if quantizers else node.args[1]
 
 
 def named_like(node: SourceNode, tensor: str, module: str) -> bool:
