@@ -330,7 +330,8 @@ def with_activations(model: nn.Module, wanted: Activations) -> nn.Module:
         return BipolarAct()
     if isinstance(model, nn.ReLU):
         return QuantAct(wanted.bits)
-    children = list(model.named_children())
+    # Not `named_children`, which gives a module with two names once.
+    children = [(name, child) for name, child in model._modules.items() if child is not None]
     followers = [child for _, child in children[1:]] + [None]
     for (name, child), after in zip(children, followers, strict=False):
         quantized = isinstance(model, nn.Sequential) and isinstance(after, (QuantAct, BipolarAct))

@@ -65,8 +65,10 @@ def _replace(module: nn.Module, path: str) -> nn.Module:
         return _affine(module, path)
     if isinstance(module, parametrize.ParametrizationList):
         return module
-    for name, child in module.named_children():
-        setattr(module, name, _replace(child, f"{path}.{name}" if path else name))
+    # Not `named_children`, which gives a module with two names once.
+    for name, child in list(module._modules.items()):
+        if child is not None:
+            setattr(module, name, _replace(child, f"{path}.{name}" if path else name))
     return module
 
 

@@ -23,6 +23,8 @@ def _replace(module: nn.Module) -> nn.Module:
         return nn.ReLU()
     if isinstance(module, (QuantAct, QuantInput, WeightQuantizer)):
         return nn.Identity()
-    for name, child in module.named_children():
-        setattr(module, name, _replace(child))
+    # Not `named_children`, which gives a module with two names once.
+    for name, child in list(module._modules.items()):
+        if child is not None:
+            setattr(module, name, _replace(child))
     return module

@@ -109,3 +109,9 @@ def test_a_batch_norm_alone_and_one_without_statistics():
     model = nn.Sequential(nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False)))
     with pytest.raises(HwcError, match=r"0\.0: batch-norm without running statistics"):
         snap(model)
+
+
+def test_one_batch_norm_in_two_places_is_snapped_in_both():
+    norm = nn.BatchNorm2d(3)
+    snapped = snap(nn.Sequential(norm, nn.Conv2d(3, 3, 1), norm))
+    assert [type(m).__name__ for m in snapped.children()] == ["Affine", "Conv2d", "Affine"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.source import evaluate
@@ -216,3 +217,9 @@ def test_without_quantizers_leaves_the_model_alone():
     quantizers = (BipolarAct, QuantAct, QuantInput, WeightQuantizer)
     assert not any(isinstance(module, quantizers) for module in twin.modules())
     assert not torch.equal(twin(x), before)
+
+
+def test_without_quantizers_finds_one_activation_in_two_places():
+    act = QuantAct(4)
+    twin = without_quantizers(nn.Sequential(act, nn.Linear(2, 2), act))
+    assert [type(m).__name__ for m in twin.children()] == ["ReLU", "Linear", "ReLU"]

@@ -275,3 +275,11 @@ def test_shared_values_are_stored_once(trained, digits, tmp_path):
     assert load(tmp_path / "hash.pt").source == made.checkpoint.source
     assert [layer.code for layer in made.report.layers] == ["hash", "hash"]
     assert made.report.layers[0].encoded["codebook"] <= 9 * 192  # 64 * 24 weights, an eighth of it
+
+
+def test_one_relu_in_two_places_is_quantized_in_both(digits):
+    act = nn.ReLU()
+    layers = (nn.Linear(64, 12), act, nn.Linear(12, 12), act, nn.Linear(12, 10))
+    made = compress(nn.Sequential(nn.Flatten(), *layers), one(), digits, progress=False)
+    assert [type(m).__name__ for m in made.model.modules()].count("QuantAct") == 2
+    assert not any(isinstance(m, nn.ReLU) for m in made.model.modules())
