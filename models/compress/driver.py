@@ -14,6 +14,7 @@ from rich.progress import Progress
 from torch import nn
 from torch.nn.utils import parametrize
 
+from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.source import Bipolar, Quant, Source
 from hwc.compiler.source import evaluate as run_source
 from hwc.models.capture import InputMap, capture
@@ -154,6 +155,7 @@ class Run:
         if self.eval_fn is None:
             check_validation(recipe)
         data = split(self.data, recipe)
+        check_finite(self.model, "the network to compress")
         teacher = twin_of(self.model)
         model = copy_of(self.model).cpu().eval()
         check_fits(model, data)
@@ -200,8 +202,13 @@ class Run:
             free(layer)
         kept = keeper.recall(number, model, step, work)
         if kept is None:
-            step.method.apply(work)
-            model.eval()
+            where = f"step {number} ({step.name})"
+            try:
+                step.method.apply(work)
+            except HwcError as error:
+                error.args = (f"{where}: {error}",)
+                raise
+            check_finite(model.eval(), f"{where}: training diverged, use a smaller lr")
             kept = {"before_tuning": untuned[0] if untuned else None}
             keeper.keep(number, model, kept)
         after = self.measure(model, data)
@@ -321,6 +328,17 @@ def check_fits(model: nn.Module, data: Dataset) -> None:
             f"the network must give (batch, classes) with at least {data.classes} classes for "
             f"{data.name}, got {tuple(logits.shape)}"
         )
+
+
+def check_finite(model: nn.Module, what: str) -> None:
+    """Numbers that are none would travel to the end of a run, or be quantized as if they were."""
+    for name, value in model.state_dict().items():
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            continue
+        if wrong := int((~torch.isfinite(value)).sum()):
+            raise CompressError(
+                f"{what}: {wrong} of {value.numel()} values of {name} are not finite"
+            )
 
 
 def with_activations(model: nn.Module, wanted: Activations) -> nn.Module:

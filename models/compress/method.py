@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from hwc.models.compress.ranges import check_ranges
 from hwc.models.data import Dataset
 
 CALIBRATION = 1000  # images for `Work.inputs_of` and the scales of activations
@@ -21,11 +22,14 @@ class Method(ABC):
     """One method of compression; the fields of a subclass are its options in a recipe.
 
     A recipe gives options as TOML numbers, strings, booleans or lists of them, which arrive as
-    tuples. `__post_init__` checks their values and raises HwcError.
+    tuples. `__post_init__` checks their values and raises HwcError; here those of `ranges`.
     """
 
     # The name of the field that `max_drop` searches over, the mildest value and the strongest.
     strength: ClassVar[tuple[str, float, float] | None] = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     @property
     def chooses(self) -> bool:

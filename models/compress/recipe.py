@@ -29,8 +29,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from hwc.compiler.graph.errors import HwcError
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.method import Method
+from hwc.models.compress.ranges import check_ranges
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Start:
     epochs: int = 40
     lr: float = 1e-3
     augment: bool = True
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,16 @@ class Training:
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.batch < 2:
-            raise CompressError(f"[train] batch must be at least 2, got {self.batch}")
+            raise CompressError(f"batch must be at least 2, got {self.batch}")
         if not 0 <= self.distill <= 1:
-            raise CompressError(f"[train] distill must be a share 0..1, got {self.distill}")
+            raise CompressError(f"distill must be a share 0..1, got {self.distill}")
         if not self.temperature > 0:
-            raise CompressError(f"[train] temperature must be above 0, got {self.temperature}")
+            raise CompressError(f"temperature must be above 0, got {self.temperature}")
         for name in ("shift", "rotate", "zoom", "shear"):
             if getattr(self, name) < 0:
-                raise CompressError(f"[train] {name} must not be negative")
+                raise CompressError(f"{name} must not be negative")
 
 
 @dataclass(frozen=True)
@@ -82,9 +88,9 @@ class Activations:
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 16:
-            raise CompressError(f"[activations] bits must be 1..16, got {self.bits}")
+            raise CompressError(f"bits must be 1..16, got {self.bits}")
         if self.form == "bipolar" and self.bits != 1:
-            raise CompressError(f"[activations] bipolar is bits = 1, got {self.bits}")
+            raise CompressError(f"bipolar is bits = 1, got {self.bits}")
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class Biases:
 
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 24:
-            raise CompressError(f"[biases] bits must be 2..24, got {self.bits}")
+            raise CompressError(f"bits must be 2..24, got {self.bits}")
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,8 @@ class Recipe:
     biases: Biases | None = field(default_factory=Biases)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise CompressError(f"seed must be 0..2**63 - 1, got {self.seed}")
         if not self.steps:
             raise CompressError("a recipe needs at least one [[step]]")
         if not 0 <= self.validation < 1:
@@ -187,9 +195,11 @@ def parse(text: str, methods: Mapping[str, type[Method]] | None = None) -> Recip
 
 def step(number: int, content: Mapping[str, Any], methods: Mapping[str, type[Method]]) -> Step:
     """The step of one [[step]]; what is not of the frame are options of the method."""
+    if not isinstance(content, dict):
+        raise CompressError("steps are written [[step]], with two brackets")
     options = dict(content)
     name = options.pop("method", None)
-    if name not in methods:
+    if not isinstance(name, str) or name not in methods:
         raise CompressError(
             f"step {number}: no method {name!r}; the methods are {', '.join(sorted(methods))}"
         )
@@ -223,7 +233,11 @@ def build(kind: type, where: str, content: Any, also: tuple[str, ...] = ()) -> A
     if missing:
         raise CompressError(f"{where}: {missing[0]!r} must be given")
     hints = get_type_hints(kind)
-    return kind(**{k: checked(f"{where}: {k}", v, hints[k]) for k, v in content.items()})
+    values = {k: checked(f"{where}: {k}", v, hints[k]) for k, v in content.items()}
+    try:
+        return kind(**values)
+    except HwcError as error:
+        raise CompressError(f"{where}: {error}") from None
 
 
 def checked(where: str, value: Any, wanted: Any) -> Any:

@@ -42,10 +42,9 @@ class Uniform(Method):
     strength: ClassVar = ("bits", 8, 2)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 2 <= self.bits <= 8:
             raise CompressError(f"uniform: bits must be 2..8, got {self.bits}")
-        if self.epochs < 0:
-            raise CompressError(f"uniform: epochs must be at least 0, got {self.epochs}")
 
     def refuses(self, layer: nn.Module) -> str | None:
         return "is quantized already" if is_quantized(layer) else None
@@ -92,6 +91,7 @@ class Levels(Method):
     lr: float = 5e-4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 1 <= self.hi <= 127:
             raise CompressError(f"levels: hi must be 1..127, got {self.hi}")
 

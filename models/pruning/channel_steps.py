@@ -48,6 +48,7 @@ class ChannelPruning(Method):
     strength: ClassVar = ("keep", 0.9, 0.05)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         Budget(self.keep, None, self.round_to)
 
     def refuses(self, layer: nn.Module) -> str | None:

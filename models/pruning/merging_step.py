@@ -32,6 +32,7 @@ class Merging(Method):
     strength: ClassVar = ("keep", 0.95, 0.1)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         Budget(self.keep, None)
 
     def refuses(self, layer: nn.Module) -> str | None:

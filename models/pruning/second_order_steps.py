@@ -42,6 +42,7 @@ class BrainDamage(Pruning):
     strength: ClassVar = ("density", 0.5, 0.02)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.per_round < 1:
             raise PruningError(f"obd: per_round must be between 0 and 1, got {self.per_round}")
 

@@ -112,6 +112,7 @@ class Gradual(Portioned):
     strength: ClassVar = ("density", 0.5, 0.01)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.ramp <= 1 or self.updates < 1:
             raise PruningError("gradual: ramp must be above 0 and at most 1, updates at least 1")
 
@@ -177,6 +178,11 @@ class NofM(Pruning):
     m: int = 4
     epochs: int = 10
     lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.n < self.m:
+            raise PruningError(f"n must be below m, got {self.n}:{self.m}")
 
     def refuses(self, layer: nn.Module) -> str | None:
         if latent_of(layer).shape[1] % self.m:

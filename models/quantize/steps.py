@@ -32,6 +32,7 @@ class FixedPoint(Method):
     lr: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for fraction in (self.fraction, self.activation_fraction, self.error_fraction):
             Fixed(self.bits - fraction, fraction)
 

@@ -77,6 +77,10 @@ def share_bins(
         h = torch.ones_like(x) if importance is None else importance.double()
         bins = torch.round(x / width)
         rest = bins != 0
+        if not rest.any():
+            raise SharingError(
+                f"{type(layer).__name__}: bins of {width:.3g} take all weights for 0; use less"
+            )
         used, z = torch.unique(bins[rest], return_inverse=True)
         mass = torch.zeros_like(used).index_add_(0, z, h[rest])
         values = torch.zeros_like(used).index_add_(0, z, (h * x)[rest]) / mass

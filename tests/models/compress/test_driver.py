@@ -10,8 +10,9 @@ from torch import nn
 
 from hwc.compiler.source import Quant, evaluate
 from hwc.models import load
-from hwc.models.compress import CompressError, compress, parse
+from hwc.models.compress import CompressError, Method, Recipe, Step, Work, compress, parse
 from hwc.models.compress.driver import round_biases, split
+from hwc.models.copying import copy_of
 from hwc.models.data import Dataset
 from tests.models.compress.conftest import mlp
 
@@ -227,9 +228,49 @@ def test_max_drop_that_cannot_be_met(trained, digits):
         compress(trained, none, digits, max_drop=0.01, progress=False)
 
 
+def test_max_drop_goes_on_where_a_strength_leaves_nothing(trained, digits):
+    """At its strongest every weight is in the bin about 0."""
+    recipe = parse('validation = 0.3\n[[step]]\nmethod = "uniform_bins"\nepochs = 0')
+    report = compress(trained, recipe, digits, max_drop=0.02, progress=False).report
+    refused = [t for t in report.tries if "refused" in t]
+    assert refused[0]["strength"] == 1.0
+    assert not refused[0]["fits"]
+    assert "take all weights for 0" in refused[0]["refused"]
+    assert report.file_bytes == min(t["file_bytes"] for t in report.tries if t["fits"])
+    json.loads(report.to_json())
+
+
+def test_max_drop_does_not_search_what_a_recipe_fixes(trained, digits):
+    text = '[[step]]\nmethod = "gradual"\ndensities = [0.5, 0.5]\nepochs = 0'
+    with pytest.raises(CompressError, match="none of gradual"):
+        compress(trained, parse(text), digits, max_drop=0.02, progress=False)
+
+
+def test_numbers_that_are_none_are_found_where_they_arise(trained, digits):
+    broken = copy_of(trained)
+    with torch.no_grad():
+        broken.fc1.weight[0, :2] = torch.tensor([torch.nan, torch.inf])
+    for method in ("binary", "uniform"):
+        with pytest.raises(
+            CompressError, match=r"network to compress: 2 of 1536 values of fc1\.weight are not fin"
+        ):
+            compress(broken, parse(f'[[step]]\nmethod = "{method}"'), digits, progress=False)
+    recipe = Recipe((Step("bad", Diverging()),))
+    with pytest.raises(CompressError, match=r"step 1 \(bad\): training diverged.*of fc2\.bias are"):
+        compress(trained, recipe, digits, progress=False)
+
+
+class Diverging(Method):
+    def apply(self, work: Work) -> None:
+        with torch.no_grad():
+            work.model.get_parameter("fc2.bias").fill_(torch.inf)
+
+
 def test_a_method_that_chooses_by_accuracy_wants_a_validation_split(trained, digits):
     text = '[[step]]\nmethod = "gradual"\nsensitivity = true\nepochs = 1'
-    with pytest.raises(CompressError, match=r"step 1 \(gradual\) chooses by the validation split"):
+    with pytest.raises(
+        CompressError, match=r"step 1 \(gradual\): the method chooses by the validation split"
+    ):
         compress(trained, parse("validation = 0\n" + text), digits, progress=False)
     compress(trained, parse("validation = 0\n" + text), digits, lambda _: 0.5, progress=False)
 

@@ -93,6 +93,16 @@ WRONG = {
     STEP + "shares = 0.5": "shares: must be .*float.*, got 0.5",
     STEP + 'form = "c"': "form: must be .*'a', 'b'.*, got 'c'",
     STEP + 'layers = "fc"': "layers: must be .*str.*, got 'fc'",
+    "step = [1]": r"steps are written \[\[step\]\]",
+    "[[step]]\nmethod = ['fake']": r"step 1: no method \['fake'\]; the methods are fake",
+    "seed = -1\n" + STEP: r"seed must be 0\.\.2\*\*63 - 1, got -1",
+    STEP + "rate = nan": r"step 1 \(fake\): rate must be at least 0 and at most .*, got nan",
+    STEP + "rate = -0.1": r"step 1 \(fake\): rate must be at least 0",
+    STEP + "shares = [1, inf]": r"step 1 \(fake\): shares must be .*, got inf",
+    STEP + "bits = 10_000_000_000": "bits must be .*at most 1,000,000,000, got 10000000000",
+    "[start]\nepochs = -1\n" + STEP: r"\[start\]: epochs must be at least 0",
+    "[start]\nlr = 0\n" + STEP: r"\[start\]: lr must be above 0",
+    "[train]\nshift = nan\n" + STEP: r"\[train\]: shift must be .*, got nan",
     "[step]\nmethod = 'fake'": r"steps are written \[\[step\]\]",
     "validation = 1.0\n" + STEP: "validation must be a share 0..1, got 1.0",
     "[train]\ndistill = 2\n" + STEP: "distill must be a share 0..1, got 2",
@@ -106,6 +116,38 @@ WRONG = {
 def test_mistakes_are_named(text):
     with pytest.raises(CompressError, match=WRONG[text]):
         read(text)
+
+
+BEYOND = {
+    "magnitude": ("density = 0", "density = 1.01", "lr = -1", "epochs = -1"),
+    "gradual": ("densities = [0.5, 2]", "updates = 0", "ramp = nan"),
+    "n_of_m": ("n = 0", "m = 0", "m = -4", "n = 4"),
+    "product_quantization": ("length = 0", "k = 0"),
+    "residual_quantization": ("stages = 0",),
+    "kmeans": ("k = 0", "rate = -1"),
+    "hash": ("ratio = 0", "ratio = nan"),
+    "surgery": ("c = nan", "stop = 2", "gamma = -1", "power = nan"),
+    "obd": ("density = nan", "density = -1", "per_round = 1"),
+    "obs_global": ("images = 0", "damping = 0", "density = nan"),
+    "regularized": ("rate = -1", "tune = -1"),
+    "biased_decay": ("least = 5", "weight = -1"),
+    "channels": ("keep = 0", "round_to = 0", "sparse_epochs = -1", "rate = nan"),
+    "merging": ("keep = nan",),
+    "soft_sharing": ("components = 0", "tau = nan", "mixture_lr = 0"),
+    "uniform_bins": ("width = 0",),
+    "binary": ("scale = 0",),
+    "trained_ternary": ("share = 2",),
+    "fixed_point": ("lr = nan", "bits = 0"),
+    "levels": ("hi = 0", "epochs = -1"),
+    "uniform": ("bits = 1",),
+}
+
+
+@pytest.mark.parametrize(("name", "option"), [(n, o) for n in BEYOND for o in BEYOND[n]])
+def test_options_out_of_range_are_refused_before_anything_runs(name, option):
+    """Some of them would do nothing, or never end."""
+    with pytest.raises(CompressError, match=rf"step 1 \({name}\): .*"):
+        parse(f'[[step]]\nmethod = "{name}"\n{option}')
 
 
 def test_files_that_are_none(tmp_path):
