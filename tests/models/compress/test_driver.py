@@ -268,9 +268,7 @@ class Diverging(Method):
 
 def test_a_method_that_chooses_by_accuracy_wants_a_validation_split(trained, digits):
     text = '[[step]]\nmethod = "gradual"\nsensitivity = true\nepochs = 1'
-    with pytest.raises(
-        CompressError, match=r"step 1 \(gradual\): the method chooses by the validation split"
-    ):
+    with pytest.raises(CompressError, match=r"step 1 \(gradual\) chooses by the validation split"):
         compress(trained, parse("validation = 0\n" + text), digits, progress=False)
     compress(trained, parse("validation = 0\n" + text), digits, lambda _: 0.5, progress=False)
 
