@@ -52,7 +52,7 @@ class Core(wiring.Component):
             m.d.comb += path.x[name].eq(getattr(self, f"{name}_head"))
         for name in unit.outputs():
             m.d.comb += getattr(self, f"{name}_data").eq(path.y[name])
-        fires = {p.name: path.ctl[p.name].fire for p in schedule.processes}
+        done = {p.name: path.ctl[p.name].done for p in schedule.processes}
         for process in schedule.processes:
             pops, gives = sequence(
                 m,
@@ -61,7 +61,7 @@ class Core(wiring.Component):
                 valid={k: getattr(self, f"{k}_valid") for k in process.takes},
                 credit={k: getattr(self, f"{k}_credit") for k in process.gives},
                 fired={
-                    k: (fires[k], schedule.process(k).firings, schedule.lead(k, process.name))
+                    k: (done[k], schedule.process(k).firings, schedule.lead(k, process.name))
                     for k in process.needs
                 },
                 conditions=path.cond,

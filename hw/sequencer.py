@@ -18,10 +18,13 @@ class Control:
     """What a datapath sees of one process, all of it valid in the cycle of a firing.
 
     ``index``, ``first`` and ``last`` are keyed by loop name. Names may repeat in other nests of
-    the same process if the counts agree; otherwise each nest names its loops apart.
+    the same process if the counts agree; otherwise each nest names its loops apart. Where a nest
+    may stop, ``last`` of its innermost loop says that the loop ends with this firing; ``done`` are
+    the firings that are done with this one, those that it skips among them (else it is ``fire``).
     """
 
     fire: Signal
+    done: Signal
     nest: Signal
     index: Mapping[str, Signal]
     first: Mapping[str, Signal]
@@ -36,8 +39,11 @@ class Control:
                 counts[loop] = max(count, counts.get(loop, 1))
         names = dict.fromkeys(a for nest in process.nests for a in nest.addresses)
         p = process.name
+        fire = Signal(name=f"{p}_fire")
+        most = max((nest.inner for nest in process.nests if nest.stop), default=0)
         return cls(
-            fire=Signal(name=f"{p}_fire"),
+            fire=fire,
+            done=Signal(range(most + 1), name=f"{p}_done") if most else fire,
             # At least one bit each: Verilog has no signals of none.
             nest=Signal(range(max(2, len(process.nests))), name=f"{p}_nest"),
             index={k: Signal(range(max(2, n)), name=f"{p}_{k}") for k, n in counts.items()},
@@ -81,8 +87,8 @@ def sequence(
     valid, credit
         Per input port: a beat waits. Per output port: every queue behind it has room.
     fired
-        Per needed process: its fire bit, its firings per frame and how many frames it can be
-        ahead of this process.
+        Per needed process: the firings that it does in this cycle (its ``done``), its firings per
+        frame and how many frames it can be ahead of this process.
     conditions
         The datapath's condition bits.
 
@@ -90,7 +96,7 @@ def sequence(
     -------
     The pop bit of each input port and the give bit of each output port, in the firing's cycle.
     """
-    walk = _Walk(m, process, control)
+    walk = _Walk(m, process, control, conditions)
     ok: list[Value] = []
     pops: dict[str, Signal] = {}
     gives: dict[str, Signal] = {}
@@ -98,13 +104,15 @@ def sequence(
         for port in ports:
             masks = [n.takes.get(port) or n.gives.get(port) or Mask.never() for n in process.nests]
             want = Signal(name=f"{process.name}_{port}_want")
-            m.d.comb += want.eq(walk.mask(masks, conditions))
+            m.d.comb += want.eq(walk.mask(masks))
             ok.append(~want | ready[port])
             bit = out[port] = Signal(name=f"{process.name}_{port}_move")
             m.d.comb += bit.eq(control.fire & want)
     for source, (fire, firings, lead) in fired.items():
         ok.append(walk.slack(source, fire, firings, lead))
     m.d.comb += control.fire.eq(Cat(*ok).all())
+    if process.stops:
+        walk.count()
     for name, signal in control.address.items():
         sums = [_of(n.addresses, name) for n in process.nests]
         delta = walk.delta(sums, 0, f"{process.name}_{name}_delta")
@@ -116,14 +124,19 @@ def sequence(
 class _Walk:
     """The counters of a process and everything that is a function of them."""
 
-    def __init__(self, m: Module, process: Process, control: Control) -> None:
+    def __init__(
+        self, m: Module, process: Process, control: Control, conditions: Mapping[str, Value]
+    ) -> None:
         self.m = m
         self.process = process
         self.control = control
+        self.conditions = conditions
         self.carry: list[list[tuple[str, Value]]] = []
         """Per nest, inner loop first: the loop that steps on, and when."""
         self.ends: list[Signal] = []
         """Per nest: this is its last firing."""
+        self.lasts: dict[int, Value] = {}
+        """Per nest that may stop: this is the last firing of its innermost loop."""
         seen = dict.fromkeys(control.index)
         for k, nest in enumerate(process.nests):
             self._nest(k, nest.loops, seen)
@@ -141,11 +154,16 @@ class _Walk:
         end = Signal(name=f"{self.process.name}_end_{k}")
         self.ends.append(end)
         carries: list[tuple[str, Value]] = []
+        stop = self.process.nests[k].stop
         inner: Value = Const(1)
         for loop, count in reversed(loops):
             index, first, last = c.index[loop], c.first[loop], c.last[loop]
             at_last = Signal(name=f"{self.process.name}_{loop}_at_last_{k}")
             m.d.comb += at_last.eq(index == count - 1 if count > 1 else 1)
+            if stop and k not in self.lasts:
+                self.lasts[k] = at_last
+                with m.If(self.conditions[stop]):
+                    m.d.comb += at_last.eq(1)
             if loop in seen:
                 m.d.comb += first.eq(index == 0)
                 del seen[loop]
@@ -159,7 +177,16 @@ class _Walk:
         m.d.comb += end.eq(inner)
         self.carry.append(carries)
 
-    def mask(self, masks: list[Mask], conditions: Mapping[str, Value]) -> Value:
+    def count(self) -> None:
+        """Drive the number of firings that are done with this one."""
+        m, control = self.m, self.control
+        m.d.comb += control.done.eq(control.fire)
+        for k, nest in enumerate(self.process.nests):
+            if nest.stop:
+                with m.If(control.fire & self._in(k) & self.lasts[k]):
+                    m.d.comb += control.done.eq(nest.inner - control.index[nest.loops[-1][0]])
+
+    def mask(self, masks: list[Mask]) -> Value:
         """One bit: the mask of the current nest, at the current indices."""
         total: Value = Const(0)
         for k, (mask, nest) in enumerate(zip(masks, self.process.nests, strict=True)):
@@ -168,7 +195,8 @@ class _Walk:
                 for loop, bits in term.table(nest.loops).items():
                     bit = bit & self._lookup(loop, bits)
                 if term.condition is not None:
-                    asked = conditions[term.condition]
+                    stops = term.condition == nest.stop
+                    asked = self.lasts[k] if stops else self.conditions[term.condition]
                     bit = bit & (asked if term.polarity else ~asked)
                 total = total | bit
         return total

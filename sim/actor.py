@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Actor", "lowest"]
+from hwc.hw.design import DesignError
+
+__all__ = ["Actor", "by_frame", "lowest"]
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -29,10 +32,19 @@ class Actor:
     """Queue, latency and mask."""
     needs: list[tuple[int, Ints]] = field(default_factory=list)
     """Process number and firings needed, relative to the frame."""
+    skipped: Bools | None = None
+    """Which firings of all frames take no cycle, if data decide."""
+
+    @property
+    def skips(self) -> int:
+        """The bit, among the ports used, that says that a firing is skipped."""
+        return 1 << len(self.takes) + len(self.gives)
 
     def segments(self) -> tuple[Ints, Ints, list[Ints], list[int]]:
         """Runs of like firings: ``(count, ports used as bits, needs by link, distinct uses)``."""
         masks = [mask for _, mask in self.takes] + [mask for _, _, mask in self.gives]
+        if self.skipped is not None:
+            masks.append(self.skipped)
         length = max([self.firings, *(len(mask) for mask in masks)])
         use = np.zeros(length, np.int64)
         for bit, mask in enumerate(masks):
@@ -59,3 +71,20 @@ class Actor:
 def lowest(need: Ints) -> int:
     """The furthest that a link looks back, 0 or negative."""
     return int(need[need > NEVER].min(initial=0))
+
+
+def by_frame(
+    name: str, conditions: Mapping[str, ArrayLike], frames: int, firings: int
+) -> list[dict[str, Bools]]:
+    """The conditions of a process of instance ``name``, cut into frames."""
+    found: list[dict[str, Bools]] = [{} for _ in range(frames)]
+    for c, given in conditions.items():
+        values = np.asarray(given, bool)
+        if len(values) < frames * firings:
+            raise DesignError(
+                f"condition {c!r} of {name!r}: {frames} frames need {frames * firings} values, "
+                f"one a firing, not {len(values)}"
+            )
+        for f, frame in enumerate(found):
+            frame[c] = values[f * firings : (f + 1) * firings]
+    return found

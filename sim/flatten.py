@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hwc.hw.design import Design, DesignError
 from hwc.hw.schedule import Process
 from hwc.sim import records
-from hwc.sim.actor import Actor, lowest
+from hwc.sim.actor import Actor, by_frame, lowest
 from hwc.sim.records import Heap
 from hwc.sim.stalls import Stalls
 
@@ -28,11 +28,13 @@ class Flat:
     Parameters
     ----------
     design
-        Masks that depend on data make it valid for exactly ``frames`` frames.
+        Masks and loops that depend on data make it valid for exactly ``frames`` frames.
     frames
         Frames to evaluate at most.
     conditions
-        What masks that depend on data look at. Raises DesignError if a condition is missing.
+        What masks look at that depend on data, and what stops loops early. Raises DesignError if a
+        condition is missing. If none at all are given nothing is skipped: times are then upper
+        bounds, and a design whose masks do not ask for data by themselves stays static.
     """
 
     def __init__(self, design: Design, frames: int, conditions: Conditions | None = None) -> None:
@@ -78,10 +80,14 @@ class Flat:
     ) -> None:
         base = len(self.actors)
         number = {p.name: base + i for i, p in enumerate(processes)}
-        given = (conditions or {}).get(name, {})
+        given = None if conditions is None else conditions.get(name, {})
         for p in processes:
             actor = Actor(f"{name}.{p.name}", p.firings)
             masks = {port: self._mask(name, p, port, given) for port in (*p.takes, *p.gives)}
+            if p.stops and given is not None:
+                actor.skipped = np.concatenate(
+                    [p.skipped(part) for part in self._frames(name, p, p.stops, given)]
+                )
             for k, edge in enumerate(self.design.edges):
                 if edge.dst[0] == name and edge.dst[1] in p.takes:
                     self.taker[k] = number[p.name]
@@ -94,20 +100,19 @@ class Flat:
                 actor.needs.append((number[src], need))
             self.actors.append(actor)
 
-    def _mask(self, name: str, p: Process, port: str, given: Mapping[str, Bools]) -> Bools:
-        asked = p.conditions_of(port)
+    def _mask(self, name: str, p: Process, port: str, given: Mapping[str, Bools] | None) -> Bools:
+        asked = p.conditions_of(port, stops=given is not None)
         if not asked:
             return p.mask(port)
+        parts = self._frames(name, p, asked, given or {})
+        return np.concatenate([p.mask(port, part) for part in parts])
+
+    def _frames(
+        self, name: str, p: Process, asked: tuple[str, ...], given: Mapping[str, Bools]
+    ) -> list[dict[str, Bools]]:
+        """The conditions asked for, frame by frame."""
         self.static = False
-        for c in asked:
-            have = len(given.get(c, ()))
-            if have < self.frames * p.firings:
-                raise DesignError(
-                    f"condition {c!r} of {name!r}: {self.frames} frames need "
-                    f"{self.frames * p.firings} values, one a firing, not {have}"
-                )
-        cut = [slice(f * p.firings, (f + 1) * p.firings) for f in range(self.frames)]
-        return np.concatenate([p.mask(port, {c: given[c][s] for c in asked}) for s in cut])
+        return by_frame(name, {c: given.get(c, ()) for c in asked}, self.frames, p.firings)
 
     def process(self, number: int) -> int:
         """Address of a process."""
@@ -165,7 +170,9 @@ class Flat:
         take, _ = takes[0] if takes else (self.void(0), 0)
         give, late = gives[0] if gives else (self.void(1), 0)
         shortcut = [take, give, late] if fast else [0, 0, 0]
-        return heap.add([middle, last, *shortcut, *(v for use in (*takes, *gives) for v in use)])
+        step = int(not use & actor.skips)
+        uses = (v for use in (*takes, *gives) for v in use)
+        return heap.add([middle, last, *shortcut, step, *uses])
 
     def _neighbours(self) -> list[set[int]]:
         """Per process whom to wake when it has gone on."""

@@ -56,6 +56,7 @@ from hwc.sim.records import (
     SIZE,
     START,
     STARVED,
+    STEP,
     TAIL,
     TAKES_END,
     TIME,
@@ -196,12 +197,12 @@ def _pass(m, p, pattern, count, origin):
 
 
 @njit
-def _idle(m, p, count, origin):
-    """Evaluate ``count`` firings that use no port."""
-    kept = m[p + HISTORY_SIZE]
+def _idle(m, p, pattern, count, origin):
+    """Evaluate ``count`` firings that use no port, or are skipped."""
+    kept, step = m[p + HISTORY_SIZE], m[pattern + STEP]
     for n in range(max(0, count - kept), count):
-        m[m[p + HISTORY] + (m[p + DONE] + n) % kept] = m[p + TIME] + 1 + n
-    m[p + TIME] += count
+        m[m[p + HISTORY] + (m[p + DONE] + n) % kept] = m[p + TIME] + step * (n + 1)
+    m[p + TIME] += step * count
     m[p + DIGEST] = m[p + DIGEST] * _HASH + (m[p + TIME] - origin)
 
 
@@ -244,7 +245,7 @@ def _advance(m, p, limit):
         first = m[p + DONE] == m[p + FRAME] * m[p + FIRINGS]
         origin = m[frame + START]
         if m[pattern + GIVES_END] == pattern + USES:
-            _idle(m, p, count, origin)
+            _idle(m, p, pattern, count, origin)
         elif m[pattern + FAST_TAKE]:
             _pass(m, p, pattern, count, origin)
         else:

@@ -42,10 +42,12 @@ PATTERN, LENGTH, NEEDS = 0, 1, 2
 
 # A pattern: the queues taken from and given to, each with the cycles from firing to visibility.
 # With at most one of each and nothing special about them, FAST_TAKE and FAST_GIVE are these two, a
-# queue of VOID standing in for none; else they are 0.
+# queue of VOID standing in for none; else they are 0. STEP is the cycles that a firing takes: 0 if
+# it is skipped.
 TAKES_END, GIVES_END = 0, 1
 FAST_TAKE, FAST_GIVE, FAST_LATE = 2, 3, 4
-USES = 5
+STEP = 5
+USES = 6
 USE_SIZE = 2
 
 # A queue. RING holds from when each beat in it is visible, then SIZE further when it was popped.

@@ -7,6 +7,7 @@ from .stub import Stub
 from .stubs_exit import Merge, Steer
 from .stubs_memory import Lines, SparseRows, Streamed, Tiles
 from .stubs_plain import Copy, Heads, Interleave, Join, Shared, TwoPixels
+from .stubs_stop import Short
 
 __all__ = [
     "STUBS",
@@ -17,6 +18,7 @@ __all__ = [
     "Lines",
     "Merge",
     "Shared",
+    "Short",
     "SparseRows",
     "Steer",
     "Streamed",
@@ -33,6 +35,7 @@ STUBS: tuple[type[Stub], ...] = (
     Lines,
     Merge,
     Shared,
+    Short,
     SparseRows,
     Steer,
     Streamed,

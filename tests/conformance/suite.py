@@ -70,7 +70,7 @@ def check_statement(unit: Unit) -> None:
     assert set(schedule.latency) == set(unit.outputs())
     for name, layout in (*unit.inputs().items(), *unit.outputs().items()):
         process = schedule.owner(name)
-        if not process.conditions_of(name):
+        if not process.conditions_of(name, stops=False):
             beats = int(process.mask(name).sum())
             assert beats == layout.beats, f"port {name!r} moves {beats} beats of {layout.beats}"
     assert isinstance(unit.resources(), Resources)

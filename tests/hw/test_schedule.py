@@ -165,3 +165,81 @@ def test_single_gives_all_outputs_one_latency() -> None:
     schedule = Schedule.single(nest, 3)
     assert dict(schedule.latency) == {"y": 3, "z": 3}
     assert schedule.owner("z") is schedule.process("main")
+
+
+# Loops that stop early.
+
+
+def walk(**changes: object) -> Nest:
+    """A nest that stops, with a port of its last firings."""
+    fields: dict = {"gives": {"y": Mask.always().when("ends")}, "stop": "ends"} | changes
+    return Nest((("p", 2), ("k", 3)), **fields)
+
+
+def test_firings_that_are_skipped() -> None:
+    """Behind the first for which the condition holds, up to the end of the round."""
+    process = Process("w", (Nest((("i", 2),), gives={"y": Mask.at(i=1)}), walk()))
+    ends = np.array([1, 1, 0, 1, 1, 0, 0, 0], bool)
+    given = {"ends": ends}
+    assert process.skipped(given).tolist() == [False] * 4 + [True] + [False] * 3
+    assert process.mask("y", given).tolist() == [0, 1, 0, 1, 0, 0, 0, 1]
+    assert process.mask("y").tolist() == [0, 1, 0, 0, 1, 0, 0, 1], "nothing is skipped"
+    assert process.stops == process.conditions == process.conditions_of("y") == ("ends",)
+    assert process.conditions_of("y", stops=False) == ()
+
+
+def test_a_round_is_as_long_as_the_first_hold() -> None:
+    rng = np.random.default_rng(1)
+    nest = Nest((("a", 50), ("k", 4)), stop="ends", gives={"y": Mask.always().when("ends")})
+    stop = rng.random(200) < 0.3
+    want_skipped, want_last = [], []
+    for row in stop.reshape(50, 4).tolist():
+        length = row.index(True) + 1 if True in row else 4
+        want_skipped += [k >= length for k in range(4)]
+        want_last += [k == length - 1 for k in range(4)]
+    process = Process("w", (nest,))
+    assert process.skipped({"ends": stop}).tolist() == want_skipped
+    assert process.mask("y", {"ends": stop}).tolist() == want_last
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Nest((), stop="ends"), "'ends' can stop no loop: the nest has none"),
+        (lambda: walk(gives={"y": Mask.always()}), "port 'y' is used by its last firing, when"),
+        (lambda: walk(takes={"x": Mask.at(k=0)}), "stop loop 'k': port 'x' is used by its last"),
+        (lambda: walk(takes={"x": Mask.at(k="last")}), "port 'x' is used by its last firing"),
+        (lambda: walk(gives={"y": Mask.always().unless("ends")}), "when\\('ends'\\), or not"),
+        (lambda: walk(gives={"y": Mask.at(k=2).when("ends")}), "port 'y' is used by its last"),
+        (lambda: walk(gives={"y": Mask.always().when("hot")}), "port 'y' is used by its last"),
+        (lambda: walk(needs={"s": Sum.affine(k=1)}), "stop loop 'k': need 's' depends on it"),
+        (lambda: walk(addresses={"at": Sum.table(k=(0, 5, 1))}), "address 'at' depends on it"),
+    ],
+)  # fmt: skip
+def test_what_a_loop_that_stops_may_not_decide(make, message: str) -> None:
+    with pytest.raises(ScheduleError, match=message):
+        make()
+
+
+def test_a_loop_of_one_round_may_use_any_port() -> None:
+    nest = Nest((("k", 1),), takes={"x": Mask.always()}, gives={"y": Mask.at(k=0)}, stop="ends")
+    assert Process("w", (nest,)).mask("x", {"ends": np.array([False])}).tolist() == [True]
+
+
+@pytest.mark.parametrize("need", [0, 3, 6, -3, 9])
+def test_whole_rounds_can_be_waited_for(need: int) -> None:
+    walked = walk(needs={"emit": Sum(-4)})
+    emit = Nest((("o", 2),), needs={"walk": Sum(need)})
+    Schedule((Process("walk", (walked,)), Process("emit", (emit,))), {"y": 1})
+
+
+def test_parts_of_rounds_cannot() -> None:
+    plain = Nest((("i", 2),))
+    walked = walk(needs={"emit": Sum(-4)})
+    for need in (1, 2, 5, 8, -6):
+        emit = Nest((("o", 2),), needs={"walk": Sum(need)})
+        Schedule((Process("walk", (plain, walked)), Process("emit", (emit,))), {"y": 1})
+    for need in (3, 4, 6, 7, -1):
+        emit = Nest((("o", 2),), needs={"walk": Sum(need)})
+        with pytest.raises(ScheduleError, match="of 'walk', which is within a round of a loop"):
+            Schedule((Process("walk", (plain, walked)), Process("emit", (emit,))), {"y": 1})
