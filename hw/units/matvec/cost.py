@@ -9,7 +9,13 @@ from hwc.hw.resources import Resources
 from hwc.hw.units.matvec.plan import MatVecPlan
 from hwc.hw.units.parts import adder_levels, pipe_resources, step_bits
 
-__all__ = ["plan_levels", "plan_resources"]
+__all__ = [
+    "plan_levels",
+    "plan_resources",
+    "product_resources",
+    "sum_resources",
+    "weight_resources",
+]
 
 
 def plan_levels(plan: MatVecPlan) -> float:
@@ -30,7 +36,13 @@ def plan_levels(plan: MatVecPlan) -> float:
 
 def plan_resources(plan: MatVecPlan) -> Resources:
     """Estimated primitives of datapath and control, queues excluded."""
-    total = _fetch(plan) + _weights(plan) + _dots(plan) + _sums(plan) + _control(plan)
+    total = (
+        _fetch(plan)
+        + weight_resources(plan)
+        + product_resources(plan)
+        + sum_resources(plan)
+        + _control(plan)
+    )
     return total + (plan.spec.resources() if plan.spec else Resources.zero())
 
 
@@ -43,7 +55,7 @@ def _fetch(plan: MatVecPlan) -> Resources:
     return total
 
 
-def _weights(plan: MatVecPlan) -> Resources:
+def weight_resources(plan: MatVecPlan) -> Resources:
     """Their memory, and the table that makes weights of codes: a LUT a bit that is no code bit."""
     rom = plan.rom
     if rom.form == "bram":
@@ -54,7 +66,7 @@ def _weights(plan: MatVecPlan) -> Resources:
     return total + Resources(plan.decoded_bits * plan.outputs * plan.lanes, 0, 0, 0)
 
 
-def _dots(plan: MatVecPlan) -> Resources:
+def product_resources(plan: MatVecPlan) -> Resources:
     """Sums of products. Outputs share the registers in which x waits, pixels those of weights,
     and so do weights that are always the same."""
     f, pixels = plan.fold, plan.fold.pixels
@@ -81,7 +93,7 @@ def _dots(plan: MatVecPlan) -> Resources:
     return total * pixels
 
 
-def _sums(plan: MatVecPlan) -> Resources:
+def sum_resources(plan: MatVecPlan) -> Resources:
     """Accumulators, and the memory of partial sums."""
     if not plan.registered:
         return Resources.zero()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
+from hwc.hw.sequencer import Control
 from hwc.hw.unit import Datapath, Unit
 from hwc.hw.units.accumulate import Waiting, accumulate
 from hwc.hw.units.matvec.plan import MatVecPlan
@@ -23,6 +24,16 @@ class MatVecPath(Datapath):
         self.plan = plan
         super().__init__(unit)
 
+    @property
+    def main(self) -> Control:
+        """Of the process that multiplies."""
+        return self.ctl["main"]
+
+    @property
+    def begins(self) -> Value:
+        """Whether the sums of its outputs begin with the firing."""
+        return self.main.first["tap"] & self.main.first["lane"]
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         plan = self.plan
@@ -32,14 +43,14 @@ class MatVecPath(Datapath):
         codes = [self._value(m, s, f"sum_{i}") for i, s in enumerate(sums)]
         if plan.spec is not None:
             late = plan.accumulated - plan.spec.lead
-            step = pipe(m, self.ctl["main"].address["channel"], late, "channel")
+            step = pipe(m, self.main.address["channel"], late, "channel")
             codes = plan.spec.build(m, codes, step)
         m.d.comb += self.y["y"].eq(Cat(*codes))
         return m
 
     def _inputs(self, m: Module) -> Signal:
         """The beat that the firing works on, at cycle ``fetch``: taken, or kept from before."""
-        plan, ctl = self.plan, self.ctl["main"]
+        plan, ctl = self.plan, self.main
         take = Signal(name="take")
         m.d.comb += take.eq(ctl.fire & ctl.first["out"])
         first, at = ctl.first["out"], ctl.address.get("replay")
@@ -52,9 +63,8 @@ class MatVecPath(Datapath):
         plan, f = self.plan, self.plan.fold
         if not plan.cleared:
             return beat
-        keep = dict(
-            zip(plan.positions[-plan.cleared :], self._inside(m, plan.cleared), strict=True)
-        )
+        inside = self._inside(m, plan.cleared)
+        keep = dict(zip(plan.positions[-plan.cleared :], inside, strict=True))
         width = plan.x.width
         always = Const(1, 1)
         bits = [
@@ -111,8 +121,7 @@ class MatVecPath(Datapath):
     def _weights(self, m: Module) -> list[list[Value]]:
         """Per output, weights in the order of ``plan.positions``, at cycle ``fetch``."""
         plan, f = self.plan, self.plan.fold
-        address = pipe(m, self.ctl["main"].address["weight"], plan.fetch - 1, "weight")
-        word = plan.rom.build(m, plan.weight_words(), address, "weights")
+        word = plan.rom.build(m, plan.weight_words(), self._address(m), "weights")
         width = plan.stored.width
         at = [
             [(n * f.taps + p) * f.lanes + c for p, c in plan.positions] for n in range(plan.outputs)
@@ -122,6 +131,10 @@ class MatVecPath(Datapath):
             return stored
         return [[lookup(code, plan.values, plan.w.width) for code in row] for row in stored]
 
+    def _address(self, m: Module) -> Value:
+        """Where the weights are, in the cycle before ``fetch``."""
+        return pipe(m, self.main.address["weight"], self.plan.fetch - 1, "weight")
+
     def _mask(self, m: Module) -> Value | None:
         """One bit per masked position, at cycle ``fetch``."""
         if not self.plan.masked:
@@ -130,9 +143,15 @@ class MatVecPath(Datapath):
 
     def _inside(self, m: Module, count: int) -> list[Value]:
         """For each of the last positions 0 if it is past the end, in the cycle before ``fetch``."""
-        plan, f, ctl = self.plan, self.plan.fold, self.ctl["main"]
+        names, late = ("tap", "lane"), self.plan.fetch - 1
+        return self._within(
+            {k: pipe(m, self.main.last[k], late, f"{k}_last") for k in names}, count
+        )
+
+    def _within(self, last: Mapping[str, Value], count: int) -> list[Value]:
+        """As :meth:`_inside`, of a beat that is the ``last`` along tap or lane."""
+        plan, f = self.plan, self.plan.fold
         _, _, taps, channels = plan.shape
-        last = {k: pipe(m, ctl.last[k], plan.fetch - 1, f"{k}_last") for k in ("tap", "lane")}
         bits = []
         for p, c in plan.positions[-count:]:
             past: Value = Const(0, 1)
@@ -145,9 +164,9 @@ class MatVecPath(Datapath):
 
     def _accumulate(self, m: Module, sums: Sequence[Value]) -> list[Value]:
         """Sums over the firings of an output, one cycle after each; pixel-major."""
-        plan, ctl = self.plan, self.ctl["main"]
+        plan, ctl = self.plan, self.main
         late = plan.fetch + plan.dot_latency
-        first = pipe(m, ctl.first["tap"] & ctl.first["lane"], late, "start")
+        first = pipe(m, self.begins, late, "start")
         valid = pipe(m, ctl.fire, late, "valid")
         waiting = None
         if plan.partial:
