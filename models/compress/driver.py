@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from hwc.models.coding.shared import Hash
 from hwc.models.coding.tensors import along
 from hwc.models.compress import resume as keeping
 from hwc.models.compress.errors import CompressError
-from hwc.models.compress.layers import check_coverage, free, layers_of, others_of, treated
+from hwc.models.compress.layers import calls_of, check_coverage, free, layers_of, others_of, treated
 from hwc.models.compress.method import CALIBRATION, Work
 from hwc.models.compress.recipe import (
     Activations,
@@ -156,9 +157,9 @@ class Run:
             check_validation(recipe)
         data = split(self.data, recipe)
         check_finite(self.model, "the network to compress")
+        model = copied(self.model)
         teacher = twin_of(self.model)
-        model = copy_of(self.model).cpu().eval()
-        check_fits(model, data)
+        check_fits(model, data, recipe.excepted)
         if recipe.activations is not None:
             model = with_activations(model, recipe.activations)
             settle(model, data)
@@ -168,7 +169,7 @@ class Run:
             before = steps[-1].after if steps else self.measure(model, data)
             steps.append(self._step(model, teacher, step, number, recipe, data, keeper, before))
         if recipe.biases is not None:
-            round_biases(model, recipe.biases.bits)
+            round_biases(model, recipe.biases.bits, recipe.excepted)
         return self._finish(model, teacher, recipe, data, tuple(steps), started)
 
     def _step(
@@ -186,7 +187,7 @@ class Run:
         started = time.perf_counter()
         seed = int(np.random.SeedSequence([recipe.seed, number]).generate_state(1)[0])
         torch.manual_seed(seed)  # dropout: the same whether or not earlier steps were recalled
-        layers = treated(step, number, model)
+        layers = treated(step, number, model, recipe.excepted)
         untuned: list[float] = []
         trainer = Trainer(
             model, teacher, data, recipe.train, seed, self.bar, f"{number} {step.name}",
@@ -262,6 +263,18 @@ class Run:
         return Compressed(snapped, checkpoint, report, written, hashes)
 
 
+def copied(model: nn.Module) -> nn.Module:
+    """The copy that is compressed: all of it trains, whatever was frozen."""
+    try:
+        made = copy_of(model).cpu().eval()
+    except RuntimeError as error:
+        raise CompressError(
+            f"the network cannot be copied ({str(error).split('. ')[0]}); of torch.nn.utils.prune "
+            "and the like keep the result, as prune.remove does"
+        ) from None
+    return made.requires_grad_()
+
+
 def weights_of(model: nn.Module) -> int:
     """How many weights the layers have, those that no method treats too; what is shared once."""
     found = [latent_of(layer) for layer in layers_of(model).values()]
@@ -313,21 +326,28 @@ def split(data: Dataset, recipe: Recipe) -> Dataset:
     return Dataset(data.name, x[~held], y[~held], x[held], y[held], data.hi, data.scale)
 
 
-def check_fits(model: nn.Module, data: Dataset) -> None:
-    """A network that does not take the images is the caller's mistake, not a traceback's."""
+def check_fits(model: nn.Module, data: Dataset, left: Sequence[str]) -> None:
+    """A network that does not take the images is the caller's mistake, not a traceback's; a layer
+    that it never uses is left, by one of these patterns, or an error."""
     try:
-        with torch.no_grad():
-            logits = model(data.first(2))
-    except RuntimeError as error:
-        first = str(error).strip().splitlines()[0]
+        logits, called = calls_of(model, data.first(2))
+    except Exception as error:  # whatever a forward method may raise
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CompressError(
             f"the network does not take images of {data.shape} of {data.name}: {first}"
         ) from None
-    if logits.ndim != 2 or logits.shape[1] < data.classes:
+    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if isinstance(shape, str) or len(shape) != 2 or shape[1] < data.classes:
         raise CompressError(
             f"the network must give (batch, classes) with at least {data.classes} classes for "
-            f"{data.name}, got {tuple(logits.shape)}"
+            f"{data.name}, got {shape}"
         )
+    for name in layers_of(model):
+        if name not in called and not any(fnmatchcase(name, pattern) for pattern in left):
+            raise CompressError(
+                f"layer {name!r} plays no part in what the network gives; take it out of the "
+                f'network, or name it in the recipe\'s except = ["{name}"]'
+            )
 
 
 def check_finite(model: nn.Module, what: str) -> None:
@@ -372,10 +392,13 @@ def settle(model: nn.Module, data: Dataset) -> None:
 
 
 @torch.no_grad()
-def round_biases(model: nn.Module, bits: int) -> None:
-    """Biases of all layers as whole multiples of a power of two a layer, within `bits` bits."""
-    for layer in layers_of(model).values():
+def round_biases(model: nn.Module, bits: int, left: Sequence[str] = ()) -> None:
+    """Biases of all layers, but those `left` by patterns, as whole multiples of a power of two a
+    layer, within `bits` bits."""
+    for name, layer in layers_of(model).items():
         bias = layer.bias
+        if any(fnmatchcase(name, pattern) for pattern in left):
+            continue
         if not isinstance(bias, torch.Tensor) or not bias.abs().max() > 0:
             continue
         most = 2 ** (bits - 1) - 1

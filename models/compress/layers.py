@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from hwc.models.compress.errors import CompressError
 from hwc.models.compress.recipe import Recipe, Step
-from hwc.models.pruning.mask import chain_of
+from hwc.models.pruning.mask import Mask, chain_of, latent_of
 from hwc.models.quantize.fixed_weight import FixedWeight
+from hwc.models.quantize.weight import WeightQuantizer
 
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
@@ -29,11 +31,15 @@ def matching(patterns: Sequence[str], names: Sequence[str], where: str) -> list[
     return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
 
 
-def treated(step: Step, number: int, model: nn.Module) -> dict[str, nn.Module]:
-    """The layers that a step treats. CompressError for one that its method cannot."""
+def treated(
+    step: Step, number: int, model: nn.Module, left: Sequence[str] = ()
+) -> dict[str, nn.Module]:
+    """The layers that a step treats, less those that the recipe has `left` as they are, by
+    patterns. CompressError for one that its method cannot."""
     found = layers_of(model)
     where = f"step {number} ({step.name})"
     excepted = matching(step.excepted, list(found), f"{where}: except")
+    excepted += [name for name in found if any(fnmatchcase(name, p) for p in left)]
     chosen = {
         name: found[name]
         for name in matching(step.layers, list(found), f"{where}: layers")
@@ -60,11 +66,39 @@ def others_of(model: nn.Module) -> dict[str, nn.Module]:
     }
 
 
+def calls_of(model: nn.Module, images: Tensor) -> tuple[Tensor, set[str]]:
+    """What the network gives, and the layers that play a part in it: modules that are called, or
+    weights that the output depends on."""
+    layers, called = layers_of(model), set[str]()
+    handles = [
+        layer.register_forward_hook(lambda *_, name=name: called.add(name))
+        for name, layer in layers.items()
+    ]
+    try:
+        given = model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if isinstance(given, Tensor) and given.requires_grad:
+        latents = {name: latent_of(layer) for name, layer in layers.items()}
+        latents = {name: latent for name, latent in latents.items() if latent.requires_grad}
+        grads = torch.autograd.grad(given.sum(), list(latents.values()), allow_unused=True)
+        called |= {name for name, grad in zip(latents, grads, strict=True) if grad is not None}
+    return given, called
+
+
 def check_coverage(recipe: Recipe, model: nn.Module) -> None:
     """Refuse a recipe that leaves a layer alone without saying so."""
     names, others = list(layers_of(model)), others_of(model)
     if not names:
         raise CompressError("the network has no Linear, Conv1d or Conv2d layer")
+    for name, layer in layers_of(model).items():
+        for part in chain_of(layer):
+            if not isinstance(part, (Mask, WeightQuantizer)):
+                raise CompressError(
+                    f"layer {name!r}: its weight is made by {type(part).__name__}; settle it with "
+                    "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')"
+                )
     said = set(matching(recipe.excepted, [*names, *others], "except"))
     for name, module in others.items():
         if name not in said:

@@ -22,7 +22,7 @@ from hwc.models.pruning.mask import (
 )
 from hwc.models.pruning.patterns import keep_pattern
 from hwc.models.pruning.sensitivity import densities, scan
-from hwc.models.pruning.surgeon import hessian, rows_of, surgeon, without_idle
+from hwc.models.pruning.surgeon import hessian, no_rows, rows_of, surgeon, without_idle
 from hwc.models.pruning.surgery import Thresholds, operate, settle
 
 __all__ = [
@@ -204,6 +204,9 @@ class Surgeon(Portioned):
     lr: float = 5e-4
 
     strength: ClassVar = ("density", 0.5, 0.02)
+
+    def refuses(self, layer: nn.Module) -> str | None:
+        return super().refuses(layer) or no_rows(layer)
 
     def apply(self, work: Work) -> None:
         final = self.targets(work)

@@ -15,7 +15,16 @@ from torch.nn import functional as F
 
 from hwc.models.pruning.mask import PruningError
 
-__all__ = ["hessian", "quantize_rows", "remove", "rows_of", "some_rows", "surgeon", "without_idle"]
+__all__ = [
+    "hessian",
+    "no_rows",
+    "quantize_rows",
+    "remove",
+    "rows_of",
+    "some_rows",
+    "surgeon",
+    "without_idle",
+]
 
 ROWS = 20_000
 """About as many samples are enough to fit a layer's response to."""
@@ -23,17 +32,24 @@ DAMPING = 1e-2
 """Added to the diagonal, times its mean: inputs that are always 0 must not make H singular."""
 
 
+def no_rows(layer: nn.Module) -> str | None:
+    """Why outputs of `layer` are no products with common rows, or None."""
+    if isinstance(layer, nn.Linear):
+        return None
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or layer.groups != 1:
+        return "with groups has no common Hessian"
+    if isinstance(layer.padding, str):
+        return f"has padding={layer.padding!r}, where numbers of pixels are needed"
+    return None
+
+
 def rows_of(layer: nn.Module, inputs: Tensor) -> Tensor:
     """What enters one output of `layer`, (samples, K) with K in the order of `weight.flatten(1)`:
     the inputs of a Linear, or the patches of a Conv1d or Conv2d of one group."""
-    if isinstance(layer, nn.Linear):
+    if reason := no_rows(layer):
+        raise PruningError(f"{type(layer).__name__} {reason}; leave it out")
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d):
         return inputs.reshape(-1, inputs.shape[-1])
-    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or layer.groups != 1:
-        raise PruningError(
-            f"{type(layer).__name__} with groups has no common Hessian; leave it out"
-        )
-    if isinstance(layer.padding, str):
-        raise PruningError(f"padding={layer.padding!r}: give the numbers of pixels instead")
     flat = isinstance(layer, nn.Conv1d)
     x = inputs.unsqueeze(2) if flat else inputs
     sizes = [

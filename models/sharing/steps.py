@@ -10,7 +10,7 @@ from hwc.models.compress.method import CALIBRATION, Method, Work
 from hwc.models.compress.training import entering
 from hwc.models.curvature import fisher
 from hwc.models.pruning.mask import latent_of, mask_of, quantized
-from hwc.models.pruning.surgeon import some_rows
+from hwc.models.pruning.surgeon import no_rows, some_rows
 from hwc.models.quantize.power_of_two import PowerOfTwoWeight
 from hwc.models.quantize.weight import quantize_weight
 from hwc.models.sharing.codebook import share, share_bins, share_by_mixture, share_constrained
@@ -130,7 +130,7 @@ class ProductQuantization(_Words):
         row = layer.weight[0].numel()  # pyright: ignore
         if row % self.length:
             return f"has rows of {row} weights, which {self.length} does not divide"
-        return super().refuses(layer)
+        return super().refuses(layer) or (no_rows(layer) if self.response else None)
 
     def share(self, layer: nn.Module, generator: torch.Generator) -> None:
         pieces = layer.weight[0].numel() // self.length  # pyright: ignore

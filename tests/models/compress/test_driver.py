@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from hwc.compiler.source import Quant, evaluate
 from hwc.models import load
@@ -322,3 +323,55 @@ def test_one_relu_in_two_places_is_quantized_in_both(digits):
     made = compress(nn.Sequential(nn.Flatten(), *layers), one(), digits, progress=False)
     assert [type(m).__name__ for m in made.model.modules()].count("QuantAct") == 2
     assert not any(isinstance(m, nn.ReLU) for m in made.model.modules())
+
+
+class Odd(nn.Module):
+    """A network with a layer that nothing uses, and a forward that may raise or give a tuple."""
+
+    def __init__(self, given: str = "logits"):
+        super().__init__()
+        self.a, self.b, self.given = nn.Linear(64, 10), nn.Linear(3, 3), given
+
+    def forward(self, x: torch.Tensor):
+        assert self.given != "nothing", "no luck"
+        logits = nn.functional.linear(x.flatten(1), self.a.weight)
+        return logits if self.given == "logits" else (logits,)
+
+
+def test_what_a_forward_may_do_is_said_at_the_start(digits):
+    for given, why in (("nothing", "does not take images .* no luck"), ("two", "got tuple")):
+        with pytest.raises(CompressError, match=why):
+            compress(Odd(given), one(), digits, progress=False)
+
+
+def test_a_layer_without_a_part_in_it_is_an_error_or_a_named_exception(digits):
+    with pytest.raises(CompressError, match="layer 'b' plays no part in what the network gives"):
+        compress(Odd(), one(), digits, progress=False)
+    recipe = parse('except = ["b"]\n[[step]]\nmethod = "uniform"')
+    made = compress(Odd(), recipe, digits, progress=False)
+    assert [layer.name for layer in made.report.layers] == ["a"]
+
+
+def test_what_the_recipe_excepts_stays_as_it_is(trained, digits):
+    recipe = parse('except = ["fc2"]\n[[step]]\nmethod = "uniform"\nbits = 4')
+    made = compress(trained, recipe, digits, progress=False)
+    first, second = made.report.layers
+    assert (first.kind, first.methods) == ("int4", ("uniform",))
+    assert (second.kind, second.methods) == ("float", ())
+    for name in ("fc2.weight", "fc2.bias"):
+        assert torch.equal(made.model.state_dict()[name], trained.state_dict()[name])
+
+
+def test_frozen_networks_are_thawed_in_their_copy(trained, digits):
+    frozen = copy_of(trained).requires_grad_(False)
+    text = '[[step]]\nmethod = "kmeans"\nhessian = true\nepochs = 1'
+    made = [compress(m, parse(text), digits, progress=False) for m in (trained, frozen)]
+    assert made[0].written.data == made[1].written.data
+    assert not any(p.requires_grad for p in frozen.parameters())
+
+
+def test_a_network_that_cannot_be_copied(trained, digits):
+    pruned = copy_of(trained)
+    prune.l1_unstructured(pruned.fc1, "weight", amount=0.5)
+    with pytest.raises(CompressError, match=r"cannot be copied .*as prune\.remove does"):
+        compress(pruned, one(), digits, progress=False)

@@ -194,3 +194,30 @@ def test_recipes_of_the_benchmark_are_legal():
     assert paths
     for path in paths:
         check_validation(load_recipe(path))
+
+
+def test_what_the_recipe_excepts_no_step_treats():
+    recipe = read('except = ["0"]\n' + STEP + STEP + 'layers = ["0", "2"]')
+    check_coverage(recipe, NET)
+    first, second = recipe.steps
+    assert list(treated(first, 1, NET, recipe.excepted)) == ["2", "3"]
+    assert list(treated(second, 2, NET, recipe.excepted)) == ["2"]
+
+
+@pytest.mark.parametrize(
+    "options", ['"obs"', '"product_quantization"\nlength = 1\nresponse = true']
+)
+@pytest.mark.parametrize(
+    ("more", "why"), [({"groups": 2}, "groups"), ({"padding": "same"}, "same")]
+)
+def test_layers_without_common_rows_are_refused_by_name(options, more, why):
+    (step,) = parse(f"[[step]]\nmethod = {options}").steps
+    net = nn.Sequential(nn.Conv2d(2, 4, 3, **more), nn.Flatten())
+    with pytest.raises(CompressError, match=rf"step 1 .*: layer '0' \(Conv2d\) .*{why}"):
+        treated(step, 1, net)
+
+
+def test_weights_that_others_make_are_refused_by_name():
+    net = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)))
+    with pytest.raises(CompressError, match="layer '0': its weight is made by _WeightNorm; settle"):
+        check_coverage(parse('[[step]]\nmethod = "uniform"'), net)
