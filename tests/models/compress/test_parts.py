@@ -12,12 +12,16 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hwc.models.compress.augment import moved
-from hwc.models.compress.recipe import Training
+from hwc.models.compress.layers import check_coverage, treated
+from hwc.models.compress.networks import network
+from hwc.models.compress.recipe import Training, parse
 from hwc.models.compress.report import kind_of
 from hwc.models.compress.steps import KeptLevels
 from hwc.models.compress.training import Trainer, entering, twin_of
 from hwc.models.copying import copy_of
+from hwc.models.quantize.twin import without_quantizers
 from hwc.models.quantize.weight import IntWeight, quantize_weight
+from hwc.models.zoo import NETS
 
 
 def test_no_augmentation_is_the_identity():
@@ -179,3 +183,17 @@ def test_kinds_of_weights_are_those_that_the_compiler_recognizes(
 ) -> None:
     assert kind_of(np.array([codes])) == kind
     assert kind_of(None) == ("float", 32)
+
+
+def test_every_network_of_the_zoo_comes_plain_to_its_compression(digits):
+    """So that every method may treat its layers."""
+    model = network("tfc-w1a1", digits, 0)
+    assert not any(map(parametrize.is_parametrized, model.modules()))
+    recipe = parse('[[step]]\nmethod = "magnitude"\ndensity = 0.5\nepochs = 0')
+    check_coverage(recipe, model)
+    assert treated(recipe.steps[0], 1, model)
+    trained = NETS["tfc-w1a1"].build(digits)
+    before = {name: p.clone() for name, p in trained.named_parameters()}
+    without_quantizers(trained)
+    assert all(map(torch.equal, trained.parameters(), before.values()))
+    assert parametrize.is_parametrized(trained.get_submodule("fc1"), "weight")
