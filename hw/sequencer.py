@@ -19,8 +19,9 @@ class Control:
 
     ``index``, ``first`` and ``last`` are keyed by loop name. Names may repeat in other nests of
     the same process if the counts agree; otherwise each nest names its loops apart. Where a nest
-    may stop, ``last`` of its innermost loop says that the loop ends with this firing; ``done`` are
-    the firings that are done with this one, those that it skips among them (else it is ``fire``).
+    may stop, ``last`` of its innermost loop says that the loop ends with this firing. ``done`` are
+    the firings that those who wait may count with this one: all of a round with the last of a loop
+    that may stop, for nobody waits for less, else this one (then it is the ``fire`` bit).
     """
 
     fire: Signal
@@ -180,11 +181,10 @@ class _Walk:
     def count(self) -> None:
         """Drive the number of firings that are done with this one."""
         m, control = self.m, self.control
-        m.d.comb += control.done.eq(control.fire)
         for k, nest in enumerate(self.process.nests):
-            if nest.stop:
-                with m.If(control.fire & self._in(k) & self.lasts[k]):
-                    m.d.comb += control.done.eq(nest.inner - control.index[nest.loops[-1][0]])
+            ends = self.lasts.get(k, Const(1))
+            with m.If(control.fire & self._in(k) & ends):
+                m.d.comb += control.done.eq(nest.inner if nest.stop else 1)
 
     def mask(self, masks: list[Mask]) -> Value:
         """One bit: the mask of the current nest, at the current indices."""

@@ -44,6 +44,7 @@ from hwc.hw.units.ratio import RatioUnit
 from hwc.hw.units.reduce import Reduce
 from hwc.hw.units.select import SelectUnit
 from hwc.hw.units.shift.unit import ShiftMatVec
+from hwc.hw.units.skip.unit import SkipMatVec
 from hwc.hw.units.sparse.unit import SparseMatVec
 from hwc.hw.units.table import TableUnit
 from hwc.hw.units.times import TimesUnit
@@ -75,17 +76,23 @@ def tiles_in(unit: Unit) -> tuple[Tile, ...]:
 
 
 def candidates(
-    stage: Stage, wanted: Collection[Tile], levels: int, near: int | None = None
+    stage: Stage,
+    wanted: Collection[Tile],
+    levels: int,
+    near: int | None = None,
+    *,
+    asked: bool = False,
 ) -> list[Unit]:
     """Units for ``stage`` whose paths stay within ``levels``; ``near``: cycles a frame about which
-    to look closely.
+    to look closely; ``asked``: a form is asked for, so that those are offered too whose speed
+    depends on data: what they promise costs more than what is promised without.
 
     ``wanted`` are the tiles that the readers of the stage could take; units that can give
     any tile offer those, so that no converter is needed.
     """
     found: list[Unit] = []
     deepest = None
-    for unit in _offers(stage.op, stage, _Wish(wanted, min(levels, PIPELINED), near)):
+    for unit in _offers(stage.op, stage, _Wish(wanted, min(levels, PIPELINED), near, asked)):
         depth = unit.levels()
         if depth <= levels:
             found.append(unit)
@@ -107,6 +114,7 @@ class _Wish:
     tiles: Collection[Tile]
     levels: int
     near: int | None
+    asked: bool
 
 
 @singledispatch
@@ -128,6 +136,8 @@ def _(
         yield unit
     yield from NMMatVec.candidates(op, kind, act, folds)
     yield from ShiftMatVec.candidates(op, kind, act, folds)
+    if wish.asked:
+        yield from SkipMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
     yield from SparseMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
     yield from CentroidMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
     yield from LookupMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)

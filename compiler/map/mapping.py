@@ -166,11 +166,13 @@ class _Plan:
         units: list[tuple[Unit, ...]] = []
         for stage in reversed(found):
             tiles = wanted.get(stage.tensor, {})
-            offers = candidates(stage, tiles, levels, near)
-            if variants.keys() & set(stage.layers):
+            asked = bool(variants.keys() & set(stage.layers))
+            offers = candidates(stage, tiles, levels, near, asked=asked)
+            if asked:
                 # A close look may not reach the speeds that only this form has.
                 if near is not None:
-                    offers = list(dict.fromkeys([*offers, *candidates(stage, tiles, levels)]))
+                    all_speeds = candidates(stage, tiles, levels, asked=True)
+                    offers = list(dict.fromkeys([*offers, *all_speeds]))
                 offers = only(stage, offers, variants)
             units.append(tuple(offers))
             for unit in offers:

@@ -33,7 +33,8 @@ def check(unit: Unit, seed: int = 0, batch: int = 3, stall: float = 0.3) -> None
     for name, value in got.outputs.items():
         wrong = np.argwhere(value != want[name])
         assert not len(wrong), f"{unit}: {name} differs at {wrong[0]}, seed {seed}"
-    for name, cycles in Timer(design, batch).run(stalls=stalls).cycles.items():
+    timer = Timer(design, batch, {"unit": unit.conditions(frames)})
+    for name, cycles in timer.run(stalls=stalls).cycles.items():
         assert np.array_equal(got.cycles[name], cycles), f"{unit}: cycles of {name}, seed {seed}"
 
 

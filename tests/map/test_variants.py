@@ -99,3 +99,13 @@ def test_notation() -> None:
             parse([text])
     with pytest.raises(MappingError, match="'fc1' has a form already"):
         parse(["fc1=dense", "fc1=wired"])
+
+
+def test_what_data_decide_is_built_only_if_asked_for() -> None:
+    """It promises the cycles of dense vectors, so nobody chooses it for its speed."""
+    mapped = map_graph(few_values(), BOARD, Goal(max_interval=500, units={"fc2": "skip"}))
+    assert mapped.design.instances["fc2"].variant == "skip"
+    assert interval(mapped.design.instances["fc2"]) <= mapped.interval <= 500
+    free = map_graph(few_values(), BOARD, Goal(max_interval=500))
+    assert all(unit.variant != "skip" for unit in free.design.instances.values())
+    assert all(o.variant != "skip" for found in free.others.values() for o in found)

@@ -61,7 +61,11 @@ class _Dice(Datapath):
             ctl, count = self.ctl[p.name], PERIOD * p.firings
             place = Signal(range(2 * count), name=f"{p.name}_place")
             after = Signal(range(2 * count), name=f"{p.name}_after")
-            m.d.comb += after.eq(place + ctl.done)
+            m.d.comb += after.eq(place + ctl.fire)
+            for k, nest in enumerate(p.nests):
+                inner = nest.loops[-1][0]
+                with m.If(ctl.fire & (ctl.nest == k) & ctl.last[inner] & bool(nest.stop)):
+                    m.d.comb += after.eq(place + nest.inner - ctl.index[inner])
             m.d.sync += place.eq(after)
             with m.If(after == count):
                 m.d.sync += place.eq(0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -16,14 +16,12 @@ from hwc.hw.units.matvec.fold import MatVecFold, ProductOp
 from hwc.hw.units.planned import ProductUnit
 from hwc.hw.units.skip.cost import skip_levels, skip_resources
 from hwc.hw.units.skip.examples import skip_examples
+from hwc.hw.units.skip.folds import skip_folds
 from hwc.hw.units.skip.path import SkipPath
 from hwc.hw.units.skip.plan import Buffer, SkipPlan
 from hwc.hw.units.skip.stimulus import holed
 
 __all__ = ["SkipMatVec"]
-
-NARROW = 8
-"""Widest beats that candidates have: of wider ones few are all 0."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +74,18 @@ class SkipMatVec(ProductUnit[SkipPlan]):
 
     @classmethod
     def candidates(
-        cls, op: ProductOp, x: Type, act: Quantizer | None, folds: Iterable[MatVecFold]
+        cls,
+        op: ProductOp,
+        x: Type,
+        act: Quantizer | None = None,
+        *,
+        max_levels: int = 6,
+        limit: int = 24,
+        near: int | None = None,
     ) -> Iterator[Self]:
-        """The dense ``folds`` that this unit can have, with beats that are not wide; none if x has
-        no 0 or there are several groups."""
-        grouped = len(op.weight.shape) == 4 and op.weight.shape[0] > 1
-        if grouped or x.bipolar or not x.lo <= 0 <= x.hi:
-            return
-        for fold in dict.fromkeys(replace(fold, order="output") for fold in folds):
-            if fold.pixels > 1 or fold.memory == "wired" or fold.taps * fold.lanes > NARROW:
-                continue
-            plan = SkipPlan(op, x, act, fold)
-            if plan.words > 1 and plan.beats > 1:
-                deep = plan.depth > 64
-                yield cls(op, x, act, fold, "bram" if deep else "lutram")
+        """Sensible ways to build it, slowest first; see :func:`skip_folds`."""
+        for fold, buffer in skip_folds(op, x, act, max_levels, limit, near):
+            yield cls(op, x, act, fold, buffer)
 
     @classmethod
     def examples(cls) -> Iterator[Self]:

@@ -9,7 +9,7 @@ from hwc.hw.units.mux import mux_levels, mux_luts
 from hwc.hw.units.parts import adder_levels, pipe_resources, step_bits
 from hwc.hw.units.sparse.plan import SparsePlan
 
-__all__ = ["sparse_levels", "sparse_resources"]
+__all__ = ["ram_luts", "sparse_levels", "sparse_resources"]
 
 
 def sparse_levels(plan: SparsePlan) -> float:
@@ -55,7 +55,7 @@ def _element(plan: SparsePlan) -> Resources:
     if f.buffer == "bram":
         total += Resources(0, 0, 0, bram18(width, depth))
     else:
-        total += Resources(_ram_luts(width, depth), width, 0, 0)
+        total += Resources(ram_luts(width, depth), width, 0, 0)
     if plan.beat > 1:
         luts = f.pixels * x * mux_luts(plan.beat)
         total += Resources(luts, step_bits(plan.beat) + plan.selected * f.pixels * x, 0, 0)
@@ -65,7 +65,7 @@ def _element(plan: SparsePlan) -> Resources:
     if plan.sums_form == "bram":
         total += Resources(0, 0, 0, bram18(plan.sums_width, plan.sums_depth))
     else:
-        total += Resources(_ram_luts(plan.sums_width, plan.sums_depth), 0, 0, 0)
+        total += Resources(ram_luts(plan.sums_width, plan.sums_depth), 0, 0, 0)
     return total + Resources(plan.slot_bits + 1, plan.slot_bits, 0, 0)
 
 
@@ -78,7 +78,7 @@ def _late(plan: SparsePlan, width: int, cycles: int) -> Resources:
     return pipe_resources(width, cycles + 1) + Resources(0, -width, 0, 0)
 
 
-def _ram_luts(width: int, depth: int) -> int:
+def ram_luts(width: int, depth: int) -> int:
     """LUTs of a distributed RAM of one word a cycle each way, of blocks of 32 x 6 or 64 x 3."""
     shapes = [(4 * -(-width // w), -(-depth // d)) for w, d in ((6, 32), (3, 64))]
     each, blocks = min(shapes, key=lambda s: s[0] * s[1])
