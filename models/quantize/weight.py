@@ -162,7 +162,10 @@ def quantize_weight(layer: M, quantizer: WeightQuantizer, name: str = "weight") 
     """Register `quantizer` on the parameter `name` of `layer` and return the layer."""
     if not isinstance(getattr(layer, name, None), Tensor):
         raise HwcError(f"quantize_weight: {type(layer).__name__} has no parameter {name!r}")
+    weight = getattr(layer, name).detach().clone()
     parametrize.register_parametrization(layer, name, quantizer)
+    # Behind a mask registration has shown it quantized values only, of a scale of its own.
+    quantizer.observe(weight)
     return layer
 
 
