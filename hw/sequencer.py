@@ -19,7 +19,8 @@ class Control:
 
     ``index``, ``first`` and ``last`` are keyed by loop name. Names may repeat in other nests of
     the same process if the counts agree; otherwise each nest names its loops apart. Where a nest
-    may stop, ``last`` of its innermost loop says that the loop ends with this firing. ``done`` are
+    may stop, ``last`` of its innermost loop says that the loop ends with this firing, for which it
+    looks at the condition: that may not look at ``last``. ``done`` are
     the firings that those who wait may count with this one: all of a round with the last of a loop
     that may stop, for nobody waits for less, else this one (then it is the ``fire`` bit).
     """

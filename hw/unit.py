@@ -97,7 +97,8 @@ class Unit(ABC):
     def conditions(self, frames: dict[str, Ints]) -> dict[str, Bools]:
         """Value of each condition in every firing: ``bool[batch * firings]`` of its process.
 
-        Only units whose masks depend on data override this.
+        Only units of which masks or the ends of loops depend on data override this. What is said of
+        firings that are skipped does not matter.
         """
         del frames
         return {}

@@ -56,7 +56,8 @@ def size_queues(
         Depth below which no queue is taken.
     conditions
         What data-dependent masks look at, for exactly ``frames`` frames: depths then hold for
-        these data.
+        these data. Where only ends of loops depend on data it may be left out: the depths are those
+        of full loops, and no data make any beat later.
 
     Raises DeadlockError if no queues whatever let the design run, DepthError if it needs one of
     more than 2**24 beats.

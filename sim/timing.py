@@ -90,7 +90,12 @@ class Timing:
 
 
 class Timer:
-    """Times one design for up to ``frames`` frames, again and again."""
+    """Times one design for up to ``frames`` frames, again and again.
+
+    With ``conditions`` (what each instance's ``unit.conditions`` says of its frames) the times are
+    exact for these data. Without any, loops that data may stop are taken as full, and no beat of
+    any data comes later than these times; masks that depend on data then raise DesignError.
+    """
 
     def __init__(self, design: Design, frames: int, conditions: Conditions | None = None) -> None:
         if frames < 1:
@@ -165,7 +170,10 @@ def simulate(
 
 
 def throughput(design: Design, limit: int = 512) -> Timing:
-    """Latency of a first frame and the steady interval, of at most ``limit`` frames."""
+    """Latency of a first frame and the steady interval, of at most ``limit`` frames.
+
+    Loops that data may stop are taken as full: with data nothing is slower.
+    """
     return Timer(design, limit).run(steady=True)
 
 
