@@ -107,10 +107,12 @@ def from_state(arch: str, path: Path) -> nn.Module:
     sys.path.insert(0, str(Path.cwd()))
     try:
         network = getattr(importlib.import_module(name), kind)()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise CompressError(f"--arch {arch}: {error}") from None
+    except Exception as error:  # whatever the user's module may raise
+        raise CompressError(f"--arch {arch}: {type(error).__name__}: {error}") from None
     finally:
         sys.path.pop(0)
+    if not isinstance(network, nn.Module):
+        raise CompressError(f"--arch {arch}: is a {type(network).__name__}, no torch.nn.Module")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)

@@ -59,8 +59,10 @@ def compress(
     rates. Only the training part of the data is used; the test part is read once, at the end.
     """
     from hwc.compiler.compressing import compress_file, share
-    from hwc.compiler.files import claim_file
+    from hwc.compiler.files import OutputError, claim_file
 
+    if report is not None and report.absolute() == output.absolute():
+        raise OutputError(f"--report {report} is the output too; name two files")
     drop = None if max_drop is None else share(max_drop)
     for path in (output, *([report] if report else [])):
         claim_file(path, overwrite=overwrite)

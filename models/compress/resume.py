@@ -58,8 +58,14 @@ class Keeper:
         path = self.path(number)
         partial = path.with_suffix(".partial")
         state = {"state": model.state_dict(), "probe": self._outputs(model), "notes": notes}
-        torch.save(state, partial)
-        partial.replace(path)
+        try:
+            torch.save(state, partial)
+            partial.replace(path)
+        except (OSError, RuntimeError) as error:  # torch raises the latter where a file fails
+            first = str(error).strip().splitlines()[0]
+            raise CompressError(
+                f"resume folder {self.folder}: cannot be written: {first}"
+            ) from None
 
     def recall(self, number: int, model: nn.Module, step: Step, work: Work) -> Any | None:
         """Bring `model` to the kept state after step `number`; None if there is none."""

@@ -122,6 +122,34 @@ def test_a_state_dict_with_its_class(recipe, tmp_path, monkeypatch):
     sys.modules.pop("mine")
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("    def __init__(self): raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        ("    def __init__(self: pass", "SyntaxError"),
+        ("    def __init__(self, width): pass", "missing 1 required positional argument"),
+        ("    def load_state_dict(self, state): pass", "is a Net, no torch.nn.Module"),
+    ],
+)
+def test_whatever_a_users_module_raises_is_said(body, said, recipe, tmp_path, monkeypatch):
+    (tmp_path / "theirs.py").write_text(f"class Net:\n{body}\n")
+    torch.save(Small().state_dict(), tmp_path / "state.pt")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "theirs", raising=False)
+    result = run(
+        "state.pt", "--recipe", recipe, "-o", "x.pt", "--data", "digits", "--arch", "theirs:Net"
+    )
+    assert result.exit_code == 1
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_report_and_output_are_two_files(recipe, tmp_path):
+    result = run("x", "--recipe", recipe, "-o", tmp_path / "y", "--report", tmp_path / "y")
+    assert result.exit_code == 2
+    assert "is the output too; name two files" in result.output
+
+
 def test_an_onnx_file(recipe, tmp_path):
     onnx = pytest.importorskip("onnx")
     rng = np.random.default_rng(0)

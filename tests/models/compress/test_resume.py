@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hwc.models.compress import compress, parse
+from hwc.models.compress import CompressError, compress, parse
 
 THEN = '\n[[step]]\nmethod = "finetune"\nepochs = 1\n'
 FEW = 'method = "few_multiplications"\nform = '
@@ -51,3 +51,13 @@ def test_from_a_kept_step_on_nothing_is_different(step, dropped, digits, tmp_pat
     assert resumed.written.data == whole.written.data
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[name]), name
+
+
+def test_a_folder_that_takes_no_files_is_said(digits, tmp_path, monkeypatch):
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    recipe = parse('[[step]]\nmethod = "magnitude"\nepochs = 0')
+    with pytest.raises(CompressError, match=r"resume folder .*: cannot be written: .*No space"):
+        compress(network(0.0), recipe, digits.fewer(300), progress=False, resume=tmp_path)
