@@ -1,16 +1,19 @@
 """Masks and what chooses them: magnitudes, schedules, patterns, surgery, sensitivity."""
 
 from itertools import pairwise
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import nn
 
+from hwc.models.compress.method import Work
 from hwc.models.pruning.gradual import density_at
 from hwc.models.pruning.magnitude import keep_best, keep_best_of_all
 from hwc.models.pruning.mask import PruningError, density, latent_of, mask_of, set_mask
 from hwc.models.pruning.patterns import keep_pattern
 from hwc.models.pruning.sensitivity import Curve, densities, scan
+from hwc.models.pruning.steps import Surgery
 from hwc.models.pruning.surgery import DenseMask, Thresholds, operate, settle
 from hwc.models.quantize.snap import snap
 from hwc.models.quantize.weight import (
@@ -173,3 +176,28 @@ def test_a_scan_changes_nothing_and_sees_the_loss() -> None:
     assert torch.equal(fc.weight, before)
     assert all(a <= b for a, b in pairwise(curve.drops))
     assert curve.drops[-1] > 0.2
+
+
+@pytest.mark.parametrize(
+    ("options", "least", "most"),
+    [
+        ({"gamma": 0.0, "stop": 0.5}, 51, 51),  # at the start, then at all of the first 50 steps
+        ({"gamma": 0.0, "stop": 1.0}, 101, 101),
+        ({"gamma": 1.0, "power": 1.0, "stop": 1.0}, 2, 20),  # about ln 100 more
+        ({"gamma": 1.0, "power": 0.5, "stop": 1.0}, 12, 30),  # about 2 * 10
+    ],
+)
+def test_surgery_looks_less_and_less_and_stops(options, least, most, monkeypatch) -> None:
+    """With probability (1 + gamma * step)**-power, before `stop` of the training."""
+    looks = []
+    monkeypatch.setattr("hwc.models.pruning.steps.operate", lambda *_: looks.append(1))
+
+    def train(epochs, lr, *, after_step) -> None:
+        for step in range(100):
+            after_step(step, 100)
+
+    nothing: Any = None
+    net, trainer = layer(), cast("Any", train)
+    work = Work(net, {"0": net}, nothing, 3, trainer, nothing, nothing, net)
+    Surgery(**options).apply(work)
+    assert least <= len(looks) <= most

@@ -81,6 +81,25 @@ def test_one_weight_less_is_the_best_constrained_minimum() -> None:
     torch.testing.assert_close(operate_all(w, inverse, 1), wanted)
 
 
+def test_the_weight_that_goes_is_the_cheapest_not_the_smallest_nor_the_stiffest() -> None:
+    """Of 30 weights, by the minimum that is left when each goes, worked out anew."""
+    stretch = torch.logspace(-1, 1, 8, dtype=torch.float64)
+    hessian = stretch[:, None] * HESSIAN * stretch
+    inverse, others = torch.linalg.inv(hessian), 0
+    for _ in range(30):
+        w = torch.randn(8, generator=G, dtype=torch.float64)
+        costs = []
+        for q in range(8):
+            rest = [i for i in range(8) if i != q]
+            best = torch.zeros(8, dtype=torch.float64)
+            best[rest] = torch.linalg.solve(hessian[rest][:, rest], hessian[rest] @ w)
+            costs.append(float((w - best) @ hessian @ (w - best)))
+        cheapest = int(np.argmin(costs))
+        assert torch.nonzero(operate_all(w, inverse, 1) == 0).flatten().tolist() == [cheapest]
+        others += cheapest not in (int(w.abs().argmin()), int(inverse.diagonal().argmax()))
+    assert others > 3
+
+
 @pytest.mark.parametrize("count", [2, 4, 6])
 def test_several_weights_less_are_a_minimum_on_those_left(count: int) -> None:
     w = torch.randn(8, generator=G, dtype=torch.float64)
