@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.progress import Progress
 from torch import nn
-from torch.nn.utils import parametrize
 
 from hwc.compiler.graph.errors import HwcError
 from hwc.compiler.source import Bipolar, Quant, Source
@@ -24,11 +22,12 @@ from hwc.models.coding import small
 from hwc.models.coding.shared import Hash
 from hwc.models.coding.tensors import along
 from hwc.models.compress import resume as keeping
+from hwc.models.compress.checks import check_finite, check_fits, copied
 from hwc.models.compress.errors import CompressError
-from hwc.models.compress.layers import calls_of, check_coverage, free, layers_of, others_of, treated
+from hwc.models.compress.integers import round_biases, settle, with_activations
+from hwc.models.compress.layers import check_coverage, free, layers_of, others_of, treated
 from hwc.models.compress.method import CALIBRATION, Work
 from hwc.models.compress.recipe import (
-    Activations,
     Recipe,
     Step,
     check_validation,
@@ -36,10 +35,8 @@ from hwc.models.compress.recipe import (
 )
 from hwc.models.compress.report import Report, StepReport, integer_codes, report_of
 from hwc.models.compress.training import Trainer, accuracy, entering, twin_of
-from hwc.models.copying import copy_of
 from hwc.models.data import Dataset, load_data
 from hwc.models.pruning.mask import chain_of, latent_of
-from hwc.models.quantize.activation import BipolarAct, QuantAct, QuantInput
 from hwc.models.quantize.snap import snap
 from hwc.models.sharing.hashed import Hashed
 from hwc.models.train import evaluate
@@ -263,18 +260,6 @@ class Run:
         return Compressed(snapped, checkpoint, report, written, hashes)
 
 
-def copied(model: nn.Module) -> nn.Module:
-    """The copy that is compressed: all of it trains, whatever was frozen."""
-    try:
-        made = copy_of(model).cpu().eval()
-    except RuntimeError as error:
-        raise CompressError(
-            f"the network cannot be copied ({str(error).split('. ')[0]}); of torch.nn.utils.prune "
-            "and the like keep the result, as prune.remove does"
-        ) from None
-    return made.requires_grad_()
-
-
 def weights_of(model: nn.Module) -> int:
     """How many weights the layers have, those that no method treats too; what is shared once."""
     found = [latent_of(layer) for layer in layers_of(model).values()]
@@ -324,83 +309,3 @@ def split(data: Dataset, recipe: Recipe) -> Dataset:
             "use 0 or another share"
         )
     return Dataset(data.name, x[~held], y[~held], x[held], y[held], data.hi, data.scale)
-
-
-def check_fits(model: nn.Module, data: Dataset, left: Sequence[str]) -> None:
-    """A network that does not take the images is the caller's mistake, not a traceback's; a layer
-    that it never uses is left, by one of these patterns, or an error."""
-    try:
-        logits, called = calls_of(model, data.first(2))
-    except Exception as error:  # whatever a forward method may raise
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CompressError(
-            f"the network does not take images of {data.shape} of {data.name}: {first}"
-        ) from None
-    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-    if isinstance(shape, str) or len(shape) != 2 or shape[1] < data.classes:
-        raise CompressError(
-            f"the network must give (batch, classes) with at least {data.classes} classes for "
-            f"{data.name}, got {shape}"
-        )
-    for name in layers_of(model):
-        if name not in called and not any(fnmatchcase(name, pattern) for pattern in left):
-            raise CompressError(
-                f"layer {name!r} plays no part in what the network gives; take it out of the "
-                f'network, or name it in the recipe\'s except = ["{name}"]'
-            )
-
-
-def check_finite(model: nn.Module, what: str) -> None:
-    """Numbers that are none would travel to the end of a run, or be quantized as if they were."""
-    for name, value in model.state_dict().items():
-        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-            continue
-        if wrong := int((~torch.isfinite(value)).sum()):
-            raise CompressError(
-                f"{what}: {wrong} of {value.numel()} values of {name} are not finite"
-            )
-
-
-def with_activations(model: nn.Module, wanted: Activations) -> nn.Module:
-    """Every `nn.ReLU` as an activation quantizer: unsigned is a ReLU as well; bipolar takes the
-    place of `nn.Hardtanh`, too. A quantizer that follows one at once stays the only one."""
-    if wanted.form == "bipolar" and isinstance(model, (nn.ReLU, nn.Hardtanh)):
-        return BipolarAct()
-    if isinstance(model, nn.ReLU):
-        return QuantAct(wanted.bits)
-    # Not `named_children`, which gives a module with two names once.
-    children = [(name, child) for name, child in model._modules.items() if child is not None]
-    followers = [child for _, child in children[1:]] + [None]
-    for (name, child), after in zip(children, followers, strict=False):
-        quantized = isinstance(model, nn.Sequential) and isinstance(after, (QuantAct, BipolarAct))
-        if not quantized and not isinstance(child, (QuantInput, parametrize.ParametrizationList)):
-            setattr(model, name, with_activations(child, wanted))
-    return model
-
-
-@torch.no_grad()
-def settle(model: nn.Module, data: Dataset) -> None:
-    """Let the new activation quantizers choose their scales; nothing else sees training mode."""
-    acts = [m for m in model.modules() if isinstance(m, QuantAct)]
-    for act in acts:
-        act.train()
-    for part in data.first(CALIBRATION).split(100):
-        model(part)
-    for act in acts:
-        act.eval()
-        act.scale.batches.fill_(act.scale.settle)
-
-
-@torch.no_grad()
-def round_biases(model: nn.Module, bits: int, left: Sequence[str] = ()) -> None:
-    """Biases of all layers, but those `left` by patterns, as whole multiples of a power of two a
-    layer, within `bits` bits."""
-    for name, layer in layers_of(model).items():
-        bias = layer.bias
-        if any(fnmatchcase(name, pattern) for pattern in left):
-            continue
-        if not isinstance(bias, torch.Tensor) or not bias.abs().max() > 0:
-            continue
-        most = 2 ** (bits - 1) - 1
-        step = 2.0 ** torch.ceil(torch.log2(bias.abs().max() / (most + 0.5)))
-        bias.copy_((bias / step).round().clamp(-most, most) * step)

@@ -69,6 +69,7 @@ def test_cycles_are_those_of_the_frames_and_the_bound_is_said(holed, cache, tmp_
     assert manifest["golden_least"] < manifest["interval"] < manifest["most"]
     found = verify_bundle(bundle, cache)
     assert found.quick.latency == manifest["latency"]
+    assert found.quick.interval is not None
     assert round(found.quick.interval * (found.frames - 1)) >= manifest["golden_span"]
 
 

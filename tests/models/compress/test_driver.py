@@ -12,7 +12,8 @@ from torch.nn.utils import prune
 from hwc.compiler.source import Quant, evaluate
 from hwc.models import load
 from hwc.models.compress import CompressError, Method, Recipe, Step, Work, compress, parse
-from hwc.models.compress.driver import round_biases, split
+from hwc.models.compress.driver import split
+from hwc.models.compress.integers import round_biases
 from hwc.models.copying import copy_of
 from hwc.models.data import Dataset
 from tests.models.compress.conftest import mlp
