@@ -11,7 +11,7 @@ from hwc.hw.units.matvec.unit import MatVec
 from hwc.hw.units.repack.unit import Repack
 from hwc.hw.units.window.unit import LineBuffer
 
-__all__ = ["CHAIN", "REAL", "RING", "SINGLE", "TOYS"]
+__all__ = ["CHAIN", "REAL", "RING", "SINGLE", "TOYS", "WALK"]
 
 SINGLE = {
     "one": Schedule.single(Nest((), takes={"x": Mask.always()}, gives={"y": Mask.always()}), 2),
@@ -63,6 +63,25 @@ SINGLE = {
         ),
         {"y": 4},
     ),
+    "stop": Schedule(
+        (
+            Process(
+                "p",
+                (
+                    Nest(
+                        (("r", 2), ("k", 4)),
+                        takes={"x": Mask.at(r=0).when("ends")},
+                        gives={"y": Mask.always().when("ends")},
+                        addresses={"at": Sum.table(2, r=(0, 3))},
+                        stop="ends",
+                    ),
+                    Nest((("i", 3),), takes={"x": Mask.at(i=0)}, addresses={"at": Sum.affine(i=1)}),
+                    Nest((("j", 2),), gives={"y": Mask.always().when("over")}, stop="over"),
+                ),
+            ),
+        ),
+        {"y": 2},
+    ),
 }  # fmt: skip
 """One process each: it fires in every cycle in which its ports allow."""
 
@@ -95,7 +114,38 @@ RING = Schedule(
 )
 """Three processes, each waiting for the one before."""
 
-TOYS = SINGLE | {"chain": CHAIN, "ring": RING}
+WALK = Schedule(
+    (
+        Process(
+            "load",
+            (
+                Nest(
+                    (("v", 2), ("k", 2)),
+                    takes={"x": Mask.always()},
+                    needs={"walk": Sum.affine(-6, v=6)},
+                ),
+            ),
+        ),
+        Process(
+            "walk",
+            (
+                Nest(
+                    (("v", 2), ("b", 2), ("k", 3)),
+                    needs={"load": Sum.affine(2, v=2), "emit": Sum.affine(-1, v=1)},
+                    stop="ends",
+                ),
+            ),
+        ),
+        Process(
+            "emit",
+            (Nest((("v", 2),), gives={"y": Mask.always()}, needs={"walk": Sum.affine(6, v=6)}),),
+        ),
+    ),
+    {"y": 1},
+)  # fmt: skip
+"""Two buffers: what is loaded is walked twice, each time as far as data say, and then leaves."""
+
+TOYS = SINGLE | {"chain": CHAIN, "ring": RING, "walk": WALK}
 
 
 def _small(units: Iterable[Unit], count: int) -> dict[str, Schedule]:

@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from hwc.hw import sequencer
-from hwc.hw.schedule import Process, Schedule, Sum
+from hwc.hw.schedule import Mask, Process, Schedule, Sum
 
 from .look import registers, say, table, witness
 
@@ -85,7 +85,7 @@ class SequencerProof(wiring.Component):
             valid={k: self._ready(k) for k in p.takes},
             credit={k: self._ready(k) for k in p.gives},
             fired={
-                k: (self.control[k].fire, schedule.process(k).firings, schedule.lead(k, p.name))
+                k: (self.control[k].done, schedule.process(k).firings, schedule.lead(k, p.name))
                 for k in p.needs
             },
             conditions={c: getattr(self, c) for c in p.conditions},
@@ -97,9 +97,21 @@ class SequencerProof(wiring.Component):
         ends = {}
         for p in self.schedule.processes:
             number = self.number[p.name]
-            ends[p.name] = self._fire(p) & (number == p.firings - 1)
+            after = Signal(range(p.firings + 1), name=f"{p.name}_after")
+            m.d.comb += after.eq(number + 1)
+            at = 0
+            for nest in p.nests:
+                if nest.stop:
+                    last = [n // nest.inner * nest.inner + nest.inner for n in range(nest.firings)]
+                    rounds = [*[0] * at, *(at + n for n in last)]
+                    over = self._table(m, p, rounds, f"{nest.stop}_{at}_over")
+                    here = (number >= at) & (number < at + nest.firings)
+                    with m.If(here & getattr(self, nest.stop)):
+                        m.d.comb += after.eq(over)
+                at += nest.firings
+            ends[p.name] = self._fire(p) & (after == p.firings)
             with m.If(self._fire(p)):
-                m.d.sync += number.eq(Mux(number == p.firings - 1, 0, number + 1))
+                m.d.sync += number.eq(Mux(after == p.firings, 0, after))
         for p in self.schedule.processes[1:]:
             ahead = self.ahead[p.name]
             m.d.sync += ahead.eq(ahead + ends[p.name] - ends[base.name])
@@ -132,9 +144,9 @@ class SequencerProof(wiring.Component):
         names = p.conditions_of(port)
         want = Signal(name=f"{port}_wanted")
         for values in itertools.product((False, True), repeat=len(names)):
-            given = {c: np.full(p.firings, v) for c, v in zip(names, values, strict=True)}
+            given = dict(zip(names, values, strict=True))
             tag = f"{port}_{''.join(str(int(v)) for v in values)}"
-            mask = self._table(m, p, p.mask(port, given), tag)
+            mask = self._table(m, p, _mask(p, port, given), tag)
             case = [getattr(self, c) == int(v) for c, v in zip(names, values, strict=True)]
             with m.If(Cat(*case).all() if case else 1):
                 m.d.comb += want.eq(mask)
@@ -156,7 +168,8 @@ class SequencerProof(wiring.Component):
                         with m.Case(i):
                             m.d.comb += want.eq(int(value))
                 got = control.index[loop], control.first[loop], control.last[loop]
-                expected = want, want == 0, want == count - 1
+                over = getattr(self, nest.stop) if nest.stop and loop == nest.loops[-1][0] else 0
+                expected = want, want == 0, (want == count - 1) | over
                 name = f"{p.name}_{loop}"
                 for what, a, b in zip(("index", "first", "last"), got, expected, strict=True):
                     say(m, **{f"{name}_{what}": ~here | (a == b)})
@@ -170,7 +183,8 @@ class SequencerProof(wiring.Component):
             say(
                 m, **{f"{p.name}_{name}": signal == self._table(m, p, np.concatenate(values), name)}
             )
-        witness(m, **{f"{p.name}_ends": self._fire(p) & (self.number[p.name] == p.firings - 1)})
+        last = self.number[p.name] == p.firings - 1
+        witness(m, **{f"{p.name}_ends": self._fire(p) & last})
 
     def _need(self, m: Module, p: Process, source: str) -> None:
         """The source is never further than its lead; and the register that says so."""
@@ -184,10 +198,12 @@ class SequencerProof(wiring.Component):
         met = np.maximum.accumulate(np.concatenate([[need.max() - per], need[:-1]]))
         sums = np.concatenate([n.needs.get(source, Sum()).over(n.loops) for n in p.nests])
         slack = self.inner[f"{p.name}_{source}_slack"]
+        begun = _begun(self.schedule.process(source))
+        counted = done - self._table(m, self.schedule.process(source), begun, f"{p.name}_begun")
         say(
             m,
             needs_so_far=done >= self._table(m, p, met, f"{source}_met"),
-            slack=slack == done - self._table(m, p, sums, f"{source}_sum"),
+            slack=slack == counted - self._table(m, p, sums, f"{source}_sum"),
             frames=(self.ahead[p.name] > -(1 << FRAMES - 2))
             & (self.ahead[p.name] < 1 << FRAMES - 2),
         )
@@ -204,3 +220,20 @@ class SequencerProof(wiring.Component):
             waited = Signal(range(self.within + 1), name=f"{p.name}_waited")
             m.d.sync += waited.eq(Mux(ready & ~self._fire(p), waited + 1, 0))
             say(m, **{f"{p.name}_fires_soon": waited < self.within})
+
+
+def _mask(p: Process, port: str, given: Mapping[str, bool]) -> np.ndarray:
+    """The mask of each firing, were it not skipped and had conditions these values."""
+    parts = []
+    for nest in p.nests:
+        values = {c: np.full(nest.firings, v) for c, v in given.items()}
+        if nest.stop in values:
+            values[nest.stop] = nest.ends(values[nest.stop])
+        mask = nest.takes.get(port) or nest.gives.get(port) or Mask.never()
+        parts.append(mask.over(nest.loops, values))
+    return np.concatenate(parts)
+
+
+def _begun(p: Process) -> np.ndarray:
+    """Firings of a round of a loop that may stop before each firing."""
+    return np.concatenate([np.arange(n.firings) % (n.inner if n.stop else 1) for n in p.nests])

@@ -66,6 +66,10 @@ BROKEN = [
     ("chain", "out = out | bit", "out = out & ~bit", "emit_fires"),
     ("ring", "sums, firings, f", "sums, 0, f", "b_fires"),
     ("chain", "(lead + 1) * firings - lo + 1", "firings - lo + 1", "emit_fires"),
+    ("stop", "at_last.eq(1)", "at_last.eq(0)", "x_moves"),
+    ("stop", "stops = term.condition == nest.stop", "stops = False", "x_moves"),
+    ("walk", "nest.inner if nest.stop else 1", "nest.inner - 1 if nest.stop else 1", "emit_fires"),
+    ("walk", "self._in(k) & ends):", "self._in(k)):", "emit_fires"),
 ]
 """Schedule, what is broken in the sequencer, and the assertion that is the first to notice."""
 
