@@ -1,14 +1,14 @@
 """The demo networks from training to a verified bundle, as one table.
 
     python benchmarks/networks.py [--nets tfc-w1a1,...] [--work build/networks] [--data mnist5k]
-    python benchmarks/networks.py --zoo [--synth] [--nets lenet-5-w8a8=fashion,...]
+    python benchmarks/networks.py --zoo [--nets lenet-5-w8a8=fashion,...] [--synth sfc-w1a1=fashion]
 
 Trains what is not there yet, with its float twin, builds each network for pynq-z2 with the whole
 test set as inputs of the accuracy figure and 1,000 of them through the RTL, and writes
 docs/networks.md. With --zoo it is the larger networks, three epochs of full Fashion-MNIST where
-the shape fits, 20 frames and docs/zoo.md; --synth adds what yosys finds, which takes hours for
-them. `net=data` names another data set; on noise nothing is trained: weights are random and
-accuracies mean nothing.
+the shape fits, 20 frames and docs/zoo.md; --synth names those to which what yosys finds is added,
+which takes 10 minutes for the smallest and hours for others. `net=data` names another data set; on
+noise nothing is trained: weights are random and accuracies mean nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Accuracy on the whole test set; *differing* counts outputs where the integers an
 float64 network disagree. Cycles are the timing engine's, and in every row those counted in
 Verilator are the same. Resources are estimates before synthesis. Frames are what went through the
 RTL with stalls, every value and every transfer cycle compared. Memory is the largest resident set
-of the process or one of its tools.
+of the process or one of its tools; *levels* the longest path that yosys finds, if asked.
 
 """
 ZOO = (
@@ -52,7 +52,8 @@ Made by `python benchmarks/networks.py --zoo` (100 MHz, at most 70 % of the boar
 network in a process of its own. Those of `fashion` are trained for three epochs of the 60,000
 Fashion-MNIST images (CNV for one), to have weights as training makes them and not for a record; on
 `noise` weights and inputs are random. Columns as in [networks.md](networks.md); LUT, FF, DSP and
-BRAM36 are estimates{found}. Memory is the largest resident set of the process or one of its tools.
+BRAM36 are estimates, behind a stroke what yosys finds, *levels* its longest path. Memory is the
+largest resident set of the process or one of its tools.
 
 """
 COLUMNS = (
@@ -71,6 +72,8 @@ COLUMNS = (
     "frames verified",
     "build s",
     "verify s",
+    "memory GiB",
+    "levels",
 )
 
 
@@ -112,8 +115,8 @@ def row(report: Report) -> str:
     )
     kinds = (getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN))
     memory = max(usage.ru_maxrss for usage in kinds) / 2**20
-    levels = () if report.synthesized_levels is None else (report.synthesized_levels,)
-    return line((*cells, f"{memory:.1f}", *levels))
+    levels = "-" if report.synthesized_levels is None else report.synthesized_levels
+    return line((*cells, f"{memory:.1f}", levels))
 
 
 def trained(net: str, data: str, path: Path, epochs: int | None) -> None:
@@ -138,7 +141,7 @@ def measure(entry: str, args: argparse.Namespace) -> str:
         data=data,
         verify_inputs=args.inputs,
         overwrite=True,
-        synth=args.synth,
+        synth=entry in args.synth.split(","),
         work=args.work / "cache",
     )
     return row(build(options)).replace(f"| {net} ", f"| {entry} ", 1)
@@ -147,7 +150,7 @@ def measure(entry: str, args: argparse.Namespace) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--zoo", action="store_true")
-    parser.add_argument("--synth", action="store_true")
+    parser.add_argument("--synth", default="")
     parser.add_argument("--nets")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--data", default="mnist5k")
@@ -158,10 +161,8 @@ def main() -> None:
     args.work = args.work or Path("build/zoo" if args.zoo else "build/networks")
     args.inputs = args.inputs or (20 if args.zoo else 1000)
     args.work.mkdir(parents=True, exist_ok=True)
-    columns = (*COLUMNS, "memory GiB", *(("levels",) if args.synth else ()))
-    found = " / what yosys finds, *levels* its longest path" if args.synth else ""
-    text = ZOO_HEAD.format(found=found) if args.zoo else HEAD.format(data=args.data)
-    text += line(columns) + line(["---"] * len(columns))
+    text = ZOO_HEAD if args.zoo else HEAD.format(data=args.data)
+    text += line(COLUMNS) + line(["---"] * len(COLUMNS))
     for entry in args.nets.split(","):
         with Pool(1) as pool:
             text += pool.apply(measure, (entry, args))
