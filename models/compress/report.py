@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -120,11 +120,10 @@ def report_of(
 ) -> Report:
     """Measure a source and its file; `names` are the layers of the module. What several nodes
     share counts once."""
-    layers, counted, kept = [], set[str](), dict[str, int]()
-    of: dict[tuple[str, ...], str] = {}
+    look, layers, kept = _Layers(source, written, steps, names), [], dict[str, int]()
     for node in source.nodes:
         if isinstance(node.op, (Linear, Conv, ConvTranspose)):
-            layer = layer_report(source, written, node, steps, names, counted, of)
+            layer = look.at(node)
             layers.append(layer)
             kept[weight_of(source, node)] = layer.nonzero
     bits: Counter[str] = Counter(overhead=8 * written.overhead)
@@ -148,51 +147,62 @@ def report_of(
     )  # fmt: skip
 
 
-def layer_report(
-    source: Source,
-    written: small.Written,
-    node: SourceNode,
-    steps: tuple[StepReport, ...],
-    names: Sequence[str],
-    counted: set[str],
-    of: dict[tuple[str, ...], str],
-) -> LayerReport:
-    """One layer of the source. The bits of tensors in `counted` are those of a layer before; `of`
-    names layers by all their tensors. Both are added to."""
-    by_name = {n.name: n for n in source.nodes}
-    quantizer, tensor = by_name.get(node.args[1]), weight_of(source, node)
-    codes = None if quantizer is None else integer_codes(source, quantizer)
-    values = source.tensors[tensor] if codes is None else codes
-    encoded = {"indices": 0, "codebook": 0, "table": 0, "scales": 0, "biases": 0, "header": 0}
-    packed = written.tensors[tensor]
-    for part, bits in packed.parts.items() if tensor not in counted else ():
-        encoded[part] += bits
-    scale = () if quantizer is None else (quantizer.args[1],)
-    for what, others in (("scales", scale), ("biases", node.args[2:3])):
-        for name in others:
-            if name in written.tensors and name not in counted:
-                encoded[what] = written.tensors[name].parts.total()
-    own = (tensor, *scale, *node.args[2:3])
-    counted.update(own)
-    # Each weight meets every position of the output, in a transposed convolution of the input.
-    side = node.args[0] if isinstance(node.op, ConvTranspose) else node.name
-    places = prod(source.shapes[side][1:])
-    nonzero = int(np.count_nonzero(values))
-    kind, bits = kind_of(codes)
-    module = next((n for n in names if named_like(node, tensor, n)), node.name)
-    module = of.setdefault(own, module)
-    return LayerReport(
-        module,
-        tuple(step.method for step in steps if module in step.layers),
-        kind,
-        bits,
-        values.size,
-        nonzero,
-        encoded,
-        packed.code,
-        values.size * places,
-        nonzero * places,
-    )
+@dataclass
+class _Layers:
+    """The layers of a source, reported one after the other: the bits of a tensor that several have
+    count for the first."""
+
+    source: Source
+    written: small.Written
+    steps: tuple[StepReport, ...]
+    names: Sequence[str]
+    counted: set[str] = field(default_factory=set)
+    of: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """The name of the layer with these tensors."""
+
+    def at(self, node: SourceNode) -> LayerReport:
+        """The report of one layer."""
+        source, written = self.source, self.written
+        by_name = {n.name: n for n in source.nodes}
+        quantizer, tensor = by_name.get(node.args[1]), weight_of(source, node)
+        codes = None if quantizer is None else integer_codes(source, quantizer)
+        values = source.tensors[tensor] if codes is None else codes
+        scale = () if quantizer is None else (quantizer.args[1],)
+        own = (tensor, *scale, *node.args[2:3])
+        encoded = self._encoded(tensor, {"scales": scale, "biases": node.args[2:3]})
+        self.counted.update(own)
+        # Each weight meets every position of the output, in a transposed convolution of the input.
+        side = node.args[0] if isinstance(node.op, ConvTranspose) else node.name
+        places = prod(source.shapes[side][1:])
+        nonzero = int(np.count_nonzero(values))
+        kind, bits = kind_of(codes)
+        module = next((n for n in self.names if named_like(node, tensor, n)), node.name)
+        module = self.of.setdefault(own, module)
+        return LayerReport(
+            module,
+            tuple(step.method for step in self.steps if module in step.layers),
+            kind,
+            bits,
+            values.size,
+            nonzero,
+            encoded,
+            written.tensors[tensor].code,
+            values.size * places,
+            nonzero * places,
+        )
+
+    def _encoded(self, weight: str, others: Mapping[str, Sequence[str]]) -> dict[str, int]:
+        """Bits of the weight by part, and of the tensors that belong to it."""
+        found = {"indices": 0, "codebook": 0, "table": 0, "scales": 0, "biases": 0, "header": 0}
+        tensors = self.written.tensors
+        if weight not in self.counted:
+            for part, bits in tensors[weight].parts.items():
+                found[part] += bits
+        for what, names in others.items():
+            for name in names:
+                if name in tensors and name not in self.counted:
+                    found[what] = tensors[name].parts.total()
+        return found
 
 
 def weight_of(source: Source, node: SourceNode) -> str:
