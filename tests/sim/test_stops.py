@@ -14,8 +14,9 @@ from hwc.sim.stalls import Stalls
 from hwc.sim.timing import Timer, simulate, throughput
 from hwc.sim.verilator import Simulation, compile
 
+from .recursion import naive
 from .scripted import numbers
-from .stopping import Stopping, chains, conditions, naive
+from .stopping import Stopping, chains, conditions
 
 FRAMES = 11
 PATTERNS = (
