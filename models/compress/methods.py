@@ -8,6 +8,7 @@ from hwc.models.pruning.channel_steps import ChannelPruning
 from hwc.models.pruning.merging_step import Merging
 from hwc.models.pruning.second_order_steps import BrainDamage, GlobalSurgeon
 from hwc.models.quantize.steps import FixedPoint
+from hwc.models.quantize.surgeon_rounding import SurgeonRounding
 from hwc.models.sharing import steps as sharing
 
 METHODS: dict[str, type[Method]] = {
@@ -28,6 +29,7 @@ METHODS: dict[str, type[Method]] = {
     "obd": BrainDamage,
     "obs": pruning.Surgeon,
     "obs_global": GlobalSurgeon,
+    "obs_rounding": SurgeonRounding,
     "power_of_two": sharing.PowerOfTwo,
     "product_quantization": sharing.ProductQuantization,
     "regularized": pruning.Regularized,

@@ -94,7 +94,7 @@ class Report:
     def summary(self) -> str:
         """Steps and totals, a line each."""
         lines = [
-            f"{step.method}: validation accuracy {step.before:.2%} -> {step.before_tuning:.2%} "
+            f"{step.method}: accuracy {step.before:.2%} -> {step.before_tuning:.2%} "
             f"-> {step.after:.2%} fine-tuned, {step.seconds:.0f} s"
             for step in self.steps
         ]

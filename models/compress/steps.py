@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -69,7 +70,9 @@ class KeptLevels(WeightQuantizer):
             return torch.ones(())
         # The mean is the best one-level step; for more levels the largest weight is the last one,
         # less a share that clipping is worth.
-        step = kept.mean() if self.hi == 1 else kept.quantile(0.98) / self.hi
+        # torch.quantile takes 16 million values at most.
+        reach = kept.mean() if self.hi == 1 else np.quantile(kept.detach().numpy(), 0.98) / self.hi
+        step = torch.as_tensor(reach).to(weight)
         return round_mantissa(step, SCALE_BITS)
 
     def quantize(self, weight: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ CASES = {
     "n_of_m": ("n = 1\nm = 4\nepochs = 1", None, 0.25),
     "obd": ("density = 0.25\nper_round = 0.4\nepochs = 1", None, 0.26),
     "obs_global": ("density = 0.5\nimages = 4", None, 0.51),
+    "obs_rounding": ("bits = 3", 7, 1.0),
     "obs": ("density = 0.25", None, 0.26),
     "power_of_two": ("bits = 3\nepochs = 1", 7, 1.0),
     "product_quantization": ("k = 4\nepochs = 1", None, 1.0),

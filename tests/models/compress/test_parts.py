@@ -197,3 +197,9 @@ def test_every_network_of_the_zoo_comes_plain_to_its_compression(digits):
     without_quantizers(trained)
     assert all(map(torch.equal, trained.parameters(), before.values()))
     assert parametrize.is_parametrized(trained.get_submodule("fc1"), "weight")
+
+
+def test_levels_of_a_large_layer():
+    """More than the 2**24 values that torch.quantile takes."""
+    weight = torch.linspace(-1, 1, 2**24 + 2)
+    assert float(KeptLevels(127).ideal_scale(weight)) == pytest.approx(0.98 / 127, rel=1 / 64)
