@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 import pytest
+import torch
 from torch import nn
 
 from hwc.compiler.build import Options, build
@@ -45,6 +46,7 @@ def test_build(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "channels":
         text += '[[step]]\nmethod = "uniform"\nbits = 4\nepochs = 5\n'
     data, recipe = load_data("digits"), parse(text)
+    torch.manual_seed(0)
     mlp: OrderedDict[str, nn.Module] = OrderedDict(
         flatten=nn.Flatten(), fc1=nn.Linear(64, 48), act1=nn.ReLU(), fc2=nn.Linear(48, 10)
     )
@@ -52,7 +54,8 @@ def test_build(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hwc.models.compress.networks.NETWORKS", networks)
     network = start("mlp", recipe, data, progress=False)
     made = compress(network, recipe, data, progress=False, name=name)
-    assert made.checkpoint.accuracy["fake_quant"] > 0.85
+    accuracy = made.checkpoint.accuracy
+    assert accuracy["fake_quant"] > accuracy["float"] - 0.06 > 0.75
     made.save(tmp_path / "small.pt")
     options = Options(
         tmp_path / "small.pt",
