@@ -158,8 +158,7 @@ def cells(table: Table, row: Row, report: dict, first: dict) -> list[str]:
         ", ".join(f"{form}*" if form in asked else form for form in forms),
         f"{accuracy['float']:.2%}",
         f"{accuracy['integer']:.2%}",
-        f"{interval['measured']:,}"
-        + (f", at most {most:,}" if most > interval["measured"] else ""),
+        pace,
         *(against(used[key], base[key]) for key in ("lut", "ff", "dsp", "bram36")),
         against(stored, dense),
         str(report["verified"]["frames"]),

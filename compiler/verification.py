@@ -82,6 +82,8 @@ def switches(mapped: Mapped, graph: Graph, frames: Mapping[str, Ints]) -> Condit
         for name, unit in design.instances.items()
         if any(p.conditions for p in unit.schedule().processes)
     }
+    if not units:
+        return {}
     ends = {e.dst: e.src for e in design.edges if e.dst[0] in units}
     tensors = {dst: mapped.carries[src] if src else port for dst, (src, port) in ends.items()}
     values = _values(graph, frames, set(tensors.values()))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 
 from hwc.models.compress.errors import CompressError
-from hwc.models.compress.layers import calls_of, layers_of
+from hwc.models.compress.layers import calls_of, layers_of, named_by
 from hwc.models.copying import copy_of
 from hwc.models.data import Dataset
 
@@ -45,7 +44,7 @@ def check_fits(model: nn.Module, data: Dataset, left: Sequence[str]) -> None:
             f"{data.name}, got {shape}"
         )
     for name in layers_of(model):
-        if name not in called and not any(fnmatchcase(name, pattern) for pattern in left):
+        if name not in called and not named_by(left, name):
             raise CompressError(
                 f"layer {name!r} plays no part in what the network gives; take it out of the "
                 f'network, or name it in the recipe\'s except = ["{name}"]'

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from hwc.models.compress.layers import layers_of
+from hwc.models.compress.layers import layers_of, named_by
 from hwc.models.compress.method import CALIBRATION
 from hwc.models.compress.recipe import Activations
 from hwc.models.data import Dataset
+from hwc.models.places import places_of
 from hwc.models.quantize.activation import BipolarAct, QuantAct, QuantInput
 
 __all__ = ["round_biases", "settle", "with_activations"]
@@ -25,8 +25,7 @@ def with_activations(model: nn.Module, wanted: Activations) -> nn.Module:
         return BipolarAct()
     if isinstance(model, nn.ReLU):
         return QuantAct(wanted.bits)
-    # Not `named_children`, which gives a module with two names once.
-    children = [(name, child) for name, child in model._modules.items() if child is not None]
+    children = places_of(model)
     followers = [child for _, child in children[1:]] + [None]
     for (name, child), after in zip(children, followers, strict=False):
         quantized = isinstance(model, nn.Sequential) and isinstance(after, (QuantAct, BipolarAct))
@@ -54,7 +53,7 @@ def round_biases(model: nn.Module, bits: int, left: Sequence[str] = ()) -> None:
     layer, within `bits` bits."""
     for name, layer in layers_of(model).items():
         bias = layer.bias
-        if any(fnmatchcase(name, pattern) for pattern in left):
+        if named_by(left, name):
             continue
         if not isinstance(bias, torch.Tensor) or not bias.abs().max() > 0:
             continue

@@ -21,6 +21,11 @@ def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     return {name: m for name, m in model.named_modules() if isinstance(m, KINDS)}
 
 
+def named_by(patterns: Sequence[str], name: str) -> bool:
+    """Whether one of the patterns means this layer."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def matching(patterns: Sequence[str], names: Sequence[str], where: str) -> list[str]:
     """Names that fit any pattern; a pattern without a match is an error."""
     for pattern in patterns:
@@ -28,7 +33,7 @@ def matching(patterns: Sequence[str], names: Sequence[str], where: str) -> list[
             raise CompressError(
                 f"{where}: no layer is called {pattern!r}; the layers are {', '.join(names)}"
             )
-    return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
+    return [name for name in names if named_by(patterns, name)]
 
 
 def treated(
@@ -39,7 +44,7 @@ def treated(
     found = layers_of(model)
     where = f"step {number} ({step.name})"
     excepted = matching(step.excepted, list(found), f"{where}: except")
-    excepted += [name for name in found if any(fnmatchcase(name, p) for p in left)]
+    excepted += [name for name in found if named_by(left, name)]
     chosen = {
         name: found[name]
         for name in matching(step.layers, list(found), f"{where}: layers")

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -120,12 +121,9 @@ def report_of(
 ) -> Report:
     """Measure a source and its file; `names` are the layers of the module. What several nodes
     share counts once."""
-    look, layers, kept = _Layers(source, written, steps, names), [], dict[str, int]()
-    for node in source.nodes:
-        if isinstance(node.op, (Linear, Conv, ConvTranspose)):
-            layer = look.at(node)
-            layers.append(layer)
-            kept[weight_of(source, node)] = layer.nonzero
+    look = _Layers(source, written, steps, names)
+    kinds = (Linear, Conv, ConvTranspose)
+    layers = [look.at(node) for node in source.nodes if isinstance(node.op, kinds)]
     bits: Counter[str] = Counter(overhead=8 * written.overhead)
     inside = Counter[str]()
     for layer in layers:
@@ -133,7 +131,7 @@ def report_of(
     total = sum(p.parts.total() for p in written.tensors.values())
     bits += inside
     bits["other tensors"] = total - inside.total()
-    nonzero = sum(kept.values())
+    nonzero = sum(look.nonzero.values())
     macs: Counter[str] = Counter()
     for layer in layers:
         macs[layer.kind] += layer.macs_nonzero
@@ -159,12 +157,19 @@ class _Layers:
     counted: set[str] = field(default_factory=set)
     of: dict[tuple[str, ...], str] = field(default_factory=dict)
     """The name of the layer with these tensors."""
+    nonzero: dict[str, int] = field(default_factory=dict)
+    """Of the weights so far, by tensor."""
+
+    @cached_property
+    def quantizers(self) -> dict[str, SourceNode]:
+        """The nodes that a layer's weight may come from, by name."""
+        return {node.name: node for node in self.source.nodes}
 
     def at(self, node: SourceNode) -> LayerReport:
         """The report of one layer."""
         source, written = self.source, self.written
-        by_name = {n.name: n for n in source.nodes}
-        quantizer, tensor = by_name.get(node.args[1]), weight_of(source, node)
+        quantizer = self.quantizers.get(node.args[1])
+        tensor = node.args[1] if quantizer is None else quantizer.args[0]
         codes = None if quantizer is None else integer_codes(source, quantizer)
         values = source.tensors[tensor] if codes is None else codes
         scale = () if quantizer is None else (quantizer.args[1],)
@@ -174,7 +179,7 @@ class _Layers:
         # Each weight meets every position of the output, in a transposed convolution of the input.
         side = node.args[0] if isinstance(node.op, ConvTranspose) else node.name
         places = prod(source.shapes[side][1:])
-        nonzero = int(np.count_nonzero(values))
+        nonzero = self.nonzero[tensor] = int(np.count_nonzero(values))
         kind, bits = kind_of(codes)
         module = next((n for n in self.names if named_like(node, tensor, n)), node.name)
         module = self.of.setdefault(own, module)
@@ -203,12 +208,6 @@ class _Layers:
                 if name in tensors and name not in self.counted:
                     found[what] = tensors[name].parts.total()
         return found
-
-
-def weight_of(source: Source, node: SourceNode) -> str:
-    """The tensor that a layer's weight is made of."""
-    quantizers = [n for n in source.nodes if n.name == node.args[1]]
-    return quantizers[0].args[0] if quantizers else node.args[1]
 
 
 def named_like(node: SourceNode, tensor: str, module: str) -> bool:

@@ -48,10 +48,10 @@ def rows_of(layer: nn.Module, inputs: Tensor) -> Tensor:
     the inputs of a Linear, or the patches of a Conv1d or Conv2d of one group."""
     if isinstance(layer, nn.Linear):
         return inputs.reshape(-1, inputs.shape[-1])
-    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or isinstance(layer.padding, str):
-        raise PruningError(f"{type(layer).__name__} {no_rows(layer)}; leave it out")
     if reason := no_rows(layer):
         raise PruningError(f"{type(layer).__name__} {reason}; leave it out")
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d)
+    assert not isinstance(layer.padding, str)
     flat = isinstance(layer, nn.Conv1d)
     x = inputs.unsqueeze(2) if flat else inputs
     sizes = [

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from hwc.compiler.graph.errors import HwcError
+from hwc.models.places import places_of
 from hwc.models.quantize.quantizers import round_mantissa
 from hwc.models.quantize.weight import weight_quantizers
 
@@ -65,10 +66,8 @@ def _replace(module: nn.Module, path: str) -> nn.Module:
         return _affine(module, path)
     if isinstance(module, parametrize.ParametrizationList):
         return module
-    # Not `named_children`, which gives a module with two names once.
-    for name, child in list(module._modules.items()):
-        if child is not None:
-            setattr(module, name, _replace(child, f"{path}.{name}" if path else name))
+    for name, child in places_of(module):
+        setattr(module, name, _replace(child, f"{path}.{name}" if path else name))
     return module
 
 

@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hwc.models.copying import copy_of
+from hwc.models.places import places_of
 from hwc.models.quantize.activation import BipolarAct, QuantAct, QuantInput
 from hwc.models.quantize.weight import WeightQuantizer
 
@@ -31,8 +32,6 @@ def _replace(module: nn.Module) -> nn.Module:
         return nn.ReLU()
     if isinstance(module, (QuantAct, QuantInput, WeightQuantizer)):
         return nn.Identity()
-    # Not `named_children`, which gives a module with two names once.
-    for name, child in list(module._modules.items()):
-        if child is not None:
-            setattr(module, name, _replace(child))
+    for name, child in places_of(module):
+        setattr(module, name, _replace(child))
     return module

@@ -37,18 +37,15 @@ class SkipPlan(MatVecPlan):
 
     def check(self) -> None:
         """UnitError, with the legal values, if the fold does not fit the op or x has no 0."""
-        what, f = (
-            f"SkipMatVec {'x'.join(map(str, self.shape))} (groups, outputs, taps, channels)",
-            (self.fold),
-        )
+        what = f"SkipMatVec {'x'.join(map(str, self.shape))} (groups, outputs, taps, channels)"
         if self.x.bipolar or not self.x.lo <= 0 <= self.x.hi:
             raise UnitError(f"{what}: x must have a 0 to skip, it is {self.x}")
         if self.shape[0] > 1:
             raise UnitError(f"{what}: a product of one group is needed")
         legal = {"pixels": 1, "groups": 1, "order": "output"}
         for name, value in legal.items():
-            if getattr(f, name) != value:
-                raise UnitError(f"{what}: {name} must be {value!r}, not {getattr(f, name)!r}")
+            if (got := getattr(self.fold, name)) != value:
+                raise UnitError(f"{what}: {name} must be {value!r}, not {got!r}")
         check_options(what, self, {"buffer": ("lutram", "bram")})
         super().check()
         if self.beats < 2:
