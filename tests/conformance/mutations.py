@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import tempfile
 from contextlib import chdir
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from hwc.compiler.graph.errors import HwcError
 from hwc.hw.unit import Unit
 from hwc.hw.verilog import TOP, to_verilog
 from hwc.sim import model
-from hwc.sim.toolchain import YOSYS
+from hwc.sim.toolchain import yosys
 
 from . import suite
 from .bench import PATTERNS, bench
@@ -120,6 +119,6 @@ def _mutate(verilog: str, count: int, seed: int) -> tuple[str, tuple[Mutation, .
 
 def _yosys(folder: Path, script: str) -> None:
     (folder / "script.ys").write_text(script)
-    command = [sys.executable, "-c", YOSYS, "-q", "script.ys"]
+    command = yosys().command("script.ys")
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr or done.stdout
