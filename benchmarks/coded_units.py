@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import verilog
 
 from hwc.boards.board import get
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, Type
@@ -189,8 +188,7 @@ def row(layer: Layer, name: str, unit: Unit, cache: Path | None, texts: list[str
     numbers = [f"({n})" for n in (said.lut, said.ff, said.dsp, said.bram18)]
     label = f"{layer.name}, {layer.weights}, {name}, {layer.goal}"
     if any(text in label for text in texts):
-        text = verilog.convert(Core(unit), name="top", emit_src=False)
-        found = synthesize(text, cache=cache).resources()
+        found = synthesize(Core(unit), cache=cache).resources()
         counts = found.lut, found.ff, found.dsp, found.bram18
         numbers = [f"{n} {e}" for n, e in zip(counts, numbers, strict=True)]
     cells += [*numbers, str(unit.stored_bits()), f"{100 * share(said):.1f} %"]

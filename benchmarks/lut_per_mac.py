@@ -21,7 +21,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 
 from hwc.hw.dot import Accumulator, DotSpec, Number, PairSpec
 from hwc.hw.dot.spec import Style
-from hwc.sim.synth import OPTIONS, Mapper, Synthesis, synthesize_module
+from hwc.sim.synth import OPTIONS, Mapper, Synthesis, synthesize
 from hwc.sim.toolchain import yosys
 
 BEATS = 16
@@ -173,7 +173,7 @@ class Case:
     def synthesize(self, mapper: Mapper, cache: Path | None) -> Synthesis:
         options = OPTIONS if "DSP" in self.form else f"{OPTIONS} -nodsp"
         module, ports = self.elaborate()
-        return synthesize_module(module, ports, cache=cache, options=options, mapper=mapper)
+        return synthesize(module, ports, cache=cache, options=options, mapper=mapper)
 
 
 def cases() -> Iterator[Case]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from sampled import Sample, sampled, within
 
 from hwc.hw.resources import Resources
-from hwc.sim.synth import synthesize
 from hwc.sim.toolchain import yosys
 
 PAGE = Path(__file__).parents[1] / "docs" / "resource_models.md"
@@ -93,7 +92,7 @@ def main() -> None:
     args = parser.parse_args()
     rows: list[Row] = []
     for sample in sampled():
-        rows.append((sample, synthesize(sample.text(), cache=args.cache).resources()))
+        rows.append((sample, sample.mapped(args.cache)))
         print(line(rows[-1]), end="", flush=True)
     kinds = dict.fromkeys(sample.kind for sample, _ in rows)
     text = HEAD.format(version=yosys().version)

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import verilog
 
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, Type
 from hwc.hw.core import Core
@@ -192,8 +191,7 @@ def row(layer: Layer, unit: Unit, cache: Path | None, only: str) -> str:
     cells.append(f"{took / best:.3f}")
     estimates = [f"({n})" for n in (said.lut, said.ff, said.dsp, said.bram18)]
     if only in f"{layer.name}, {kind}, {style}":
-        text = verilog.convert(Core(unit), name="top", emit_src=False)
-        found = synthesize(text, cache=cache).resources()
+        found = synthesize(Core(unit), cache=cache).resources()
         counts = found.lut, found.ff, found.dsp, found.bram18
         estimates = [f"{n} {e}" for n, e in zip(counts, estimates, strict=True)]
     cells += [*estimates, str(unit.plan.rom.width * unit.plan.rom.depth)]

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import verilog
 
 from hwc.compiler.graph import (
     Conv2d,
@@ -122,7 +121,7 @@ def main() -> None:
             name, cycles, products, bits, *cost(unit.resources()), *cost(rest)[1:], unit.levels()
         )
         if options.synth:
-            netlist = synthesize(verilog.convert(Core(unit), name="top", emit_src=False))
+            netlist = synthesize(Core(unit))
             found.append(row(name, *cost(netlist.resources()), netlist.levels))
     if found:
         names = ("by yosys", "DSP48E1", "LUT", "FF", "BRAM18", "levels")

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import verilog
 
 from hwc.compiler.graph import Dense, MatMul, Type
 from hwc.hw.core import Core
@@ -58,8 +57,7 @@ def rows(size: int, most: int, cache: Path | None) -> Iterator[str]:
             count = np.count_nonzero(made.op.weight.dense())
             text = f"{said:,}"
             if said <= most:
-                source = verilog.convert(Core(made), name="top", emit_src=False)
-                text += f" ({synthesize(source, cache=cache).resources().lut:,})"
+                text += f" ({synthesize(Core(made), cache=cache).resources().lut:,})"
             cells.append(f"{text}, {said / count:.1f} a nonzero")
         yield f"| int{bits} | {' | '.join(cells)} |\n"
 

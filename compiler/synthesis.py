@@ -10,12 +10,9 @@ from amaranth.lib import wiring
 from hwc.hw.core import Core
 from hwc.hw.design import Design
 from hwc.hw.queue import Queue
-from hwc.hw.verilog import plain_verilog
 from hwc.sim.synth import Synthesis, synthesize
 
 __all__ = ["Synthesized", "synthesize_design"]
-
-TOP = "top"
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def synthesize_design(design: Design, step: Callable[[str], None] | None = None)
         if key not in known:
             if step is not None:
                 step(f"synthesizing {what}")
-            known[key] = synthesize(plain_verilog(make(), TOP), TOP)
+            known[key] = synthesize(make())
         return known[key]
 
     units = {

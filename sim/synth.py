@@ -1,6 +1,6 @@
 """What a module costs on a 7-series part, by yosys, without vendor tools.
 
-Runs `synth_xilinx` of a yosys from PyPI on one Verilog text and reads the mapped netlist: cell
+Runs `synth_xilinx` of a yosys from PyPI on one design and reads the mapped netlist: cell
 counts and the longest path in levels. Results are kept in a folder by the hash of all that decides
 them (text, script, yosys release), since one run takes seconds to minutes.
 
@@ -14,12 +14,12 @@ import hashlib
 import json
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from amaranth.back import verilog
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Elaboratable, Module, Signal
 
 from hwc.compiler.graph.errors import HwcError
@@ -27,13 +27,22 @@ from hwc.hw.resources import Resources
 from hwc.sim.depth import longest_path
 from hwc.sim.toolchain import yosys
 
-__all__ = ["Synthesis", "SynthesisError", "default_cache", "synthesize", "synthesize_module"]
+__all__ = ["Synthesis", "SynthesisError", "default_cache", "synthesize", "synthesize_rtlil"]
 
 OPTIONS = "-flatten -family xc7 -noiopad -noclkbuf"
+TOP = "top"
 BEGIN = """
-read_verilog design.v
-synth_xilinx -top {top} {options} -run begin:map_luts
+read_rtlil design.il
+synth_xilinx -top {top} {options} -run begin:map_memory
+memory_libmap -logic-cost-rom 0.015625 -lib +/xilinx/lutrams_xc5v.txt -lib +/xilinx/brams_xc4v.txt \
+    -D HAS_SIZE_36 -D HAS_CASCADE -D HAS_CONFLICT_BUG -D HAS_MIXWIDTH_SDP
+techmap -map +/xilinx/lutrams_xc5v_map.v
+setparam -set INIT 36864'x t:$__XILINX_BLOCKRAM_*
+techmap -map +/xilinx/brams_xc6v_map.v
+synth_xilinx -top {top} {options} -run map_ffram:map_luts
 """
+# The phase map_memory as synth_xilinx runs it, but what block RAMs hold is forgotten once they are
+# chosen: techmap would make a module for each content, over a second each.
 MAPPERS = {
     "abc": """
 opt_expr -mux_undef -noclkinv
@@ -62,7 +71,7 @@ write_json -selected netlist.json
 # hidden between the two halves because yosys 0.69 and 0.70 abort on the escaped public names that
 # Amaranth writes (issue 4349); names do not matter to any count.
 
-READING = "2"
+READING = "3"
 """Counts up when this file or `depth` read a netlist in another way, so that results are redone."""
 
 Mapper = Literal["abc", "abc9"]
@@ -127,38 +136,35 @@ def default_cache() -> Path:
     return Path.home() / ".cache" / "hwc" / "synth"
 
 
-def synthesize_module(
-    module: Module | Elaboratable,
-    ports: list[Signal],
-    *,
-    cache: Path | None = None,
-    options: str = OPTIONS,
-    mapper: Mapper = "abc",
-) -> Synthesis:
-    """:func:`synthesize` of an Amaranth module with these signals as its ports."""
-    text = verilog.convert(module, name="top", ports=ports, emit_src=False)
-    return synthesize(text, cache=cache, options=options, mapper=mapper)
-
-
 def synthesize(
-    text: str,
-    top: str = "top",
+    design: Module | Elaboratable,
+    ports: Sequence[Signal] | None = None,
     *,
     cache: Path | None = None,
     options: str = OPTIONS,
     mapper: Mapper = "abc",
 ) -> Synthesis:
-    """Map the Verilog `text` to 7-series cells; at `cache` (default_cache()) if already known.
+    """Map a design to 7-series cells; from `cache` (default_cache()) if already known.
 
-    One run takes about 1.3 GB and one core: never start two. MissingTool without a yosys,
-    SynthesisError with the end of yosys' output if it fails.
+    Ports are these signals, or those of a component. What yosys reads is RTLIL, as Amaranth turns
+    it into Verilog: the Verilog of a large read-only memory takes minutes to parse. One run takes
+    up to 1.3 GB and one core. MissingTool without a yosys, SynthesisError with the end of its
+    output if it fails.
     """
-    script = (BEGIN + MAPPERS[mapper] + END).format(top=top, options=options)
+    text = rtlil.convert(design, name=TOP, ports=ports, emit_src=False)
+    return synthesize_rtlil(text, cache=cache, options=options, mapper=mapper)
+
+
+def synthesize_rtlil(
+    text: str, *, cache: Path | None = None, options: str = OPTIONS, mapper: Mapper = "abc"
+) -> Synthesis:
+    """:func:`synthesize` of the RTLIL of a design whose top is named ``top``."""
+    script = (BEGIN + MAPPERS[mapper] + END).format(top=TOP, options=options)
     key = hashlib.sha256("\0".join((READING, yosys().version, script, text)).encode()).hexdigest()
     file = (default_cache() if cache is None else cache) / f"{key}.json"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        result = _run(script, text, top)
+        result = _run(script, text)
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(result)))
         partial.replace(file)
@@ -166,10 +172,10 @@ def synthesize(
     return Synthesis(known["cells"], known["lc"], known["levels"], tuple(known["path"]))
 
 
-def _run(script: str, text: str, top: str) -> Synthesis:
+def _run(script: str, text: str) -> Synthesis:
     with tempfile.TemporaryDirectory(prefix="hwc-synth-") as folder:
         work = Path(folder)
-        (work / "design.v").write_text(text)
+        (work / "design.il").write_text(text)
         (work / "script.ys").write_text(script)
         done = subprocess.run(
             yosys().command("script.ys"),
@@ -180,13 +186,13 @@ def _run(script: str, text: str, top: str) -> Synthesis:
         )
         if done.returncode != 0:
             tail = (done.stderr or done.stdout)[-2000:]
-            raise SynthesisError(f"yosys failed on module {top} (exit {done.returncode}): {tail}")
+            raise SynthesisError(f"yosys failed (exit {done.returncode}): {tail}")
         stat = json.loads((work / "stat.json").read_text())
         netlist = json.loads((work / "netlist.json").read_text())
-    return _read(stat["modules"], netlist["modules"], top)
+    return _read(stat["modules"], netlist["modules"])
 
 
-def _read(stat: Mapping[str, dict], netlist: Mapping[str, dict], top: str) -> Synthesis:
-    found = stat[f"\\{top}"]
-    eighths, path = longest_path(netlist[top])
+def _read(stat: Mapping[str, dict], netlist: Mapping[str, dict]) -> Synthesis:
+    found = stat[f"\\{TOP}"]
+    eighths, path = longest_path(netlist[TOP])
     return Synthesis(found["num_cells_by_type"], found["estimated_num_lc"], -(-eighths // 8), path)

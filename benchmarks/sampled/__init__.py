@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import chain
-
-from amaranth.back import verilog
+from pathlib import Path
 
 from hwc.hw.core import Core
 from hwc.hw.queue import Queue, queue_form, queue_resources
@@ -14,6 +13,7 @@ from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
 from hwc.hw.units.matvec.fold import MatVecFold
 from hwc.hw.units.window.plan import WindowFold
+from hwc.sim.synth import synthesize
 
 from .elementwise import activations, adds, pools, ratios, tables
 from .gathers import gathers
@@ -54,10 +54,10 @@ class Sample:
         made = self.unit
         return queue_resources(*made) if isinstance(made, tuple) else made.resources()
 
-    def text(self) -> str:
-        """Its Verilog."""
+    def mapped(self, cache: Path | None = None) -> Resources:
+        """What yosys makes of it."""
         made = Queue(*self.unit) if isinstance(self.unit, tuple) else Core(self.unit)
-        return verilog.convert(made, name="top", emit_src=False)
+        return synthesize(made, cache=cache).resources()
 
 
 def within(said: int, found: int) -> bool:

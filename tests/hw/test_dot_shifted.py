@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 
 from hwc.hw.dot import DotError, DotSpec, Number, ShiftSpec
 from hwc.hw.dot.powers import shifters
-from hwc.sim.synth import synthesize_module
+from hwc.sim.synth import synthesize
 
 U = Number.unsigned
 S = Number.two_complement
@@ -212,7 +212,7 @@ def test_estimate(name: str, x: Number) -> None:
     total = spec.build(m, xs, [spec.decode(w) for w in ws])
     out = Signal(total.shape(), name="o")
     m.d.comb += out.eq(total)
-    found, want = synthesize_module(m, [*xs, *ws, out]), spec.resources()
+    found, want = synthesize(m, [*xs, *ws, out]), spec.resources()
     luts = want.lut + 8 * len(spec.shifter.decoded)
     print(f"{name} {x}: estimated {luts} {want.ff}, yosys {found.resources()} {found.levels}")
     assert found.dsp == 0

@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import Module, Signal, Value
 
 from hwc.hw.dot import Accumulator, ConstantDotSpec, DotSpec, Number, PairSpec, SumSpec
-from hwc.sim.synth import Synthesis, synthesize_module
+from hwc.sim.synth import Synthesis, synthesize
 
 from .dotbench import Spec, numbers
 
@@ -45,7 +45,7 @@ def mapped(spec: Spec) -> Synthesis:
         total = spec.build(m, ports)
     out = Signal(total.shape(), name="o")
     m.d.comb += out.eq(total)
-    return synthesize_module(m, [*ports, out])
+    return synthesize(m, [*ports, out])
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
@@ -66,7 +66,7 @@ def test_accumulator_takes_a_lut_a_bit() -> None:
     total = accumulator.build(m, value, first, valid)
     out = Signal(20, name="o")
     m.d.comb += out.eq(total)
-    found = synthesize_module(m, [value, first, valid, out])
+    found = synthesize(m, [value, first, valid, out])
     assert (found.lut, found.ff, found.levels) == (20, 20, accumulator.worst_levels)
 
 
@@ -78,7 +78,7 @@ def test_pair_takes_one_block_for_two_products(w: Number) -> None:
     sums = spec.build(m, x, u, v)
     outs = [Signal(total.shape(), name=f"o{k}") for k, total in enumerate(sums)]
     m.d.comb += [out.eq(total) for out, total in zip(outs, sums, strict=True)]
-    found, want = synthesize_module(m, [*x, *u, *v, *outs]), spec.resources()
+    found, want = synthesize(m, [*x, *u, *v, *outs]), spec.resources()
     print(f"{spec}: estimated {want}, yosys {found.resources()}, levels {found.levels}")
     assert found.dsp == want.dsp == 5
     assert abs(found.lut - want.lut) <= max(2, 0.15 * found.lut)

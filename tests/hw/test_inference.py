@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from amaranth.back import verilog
 from amaranth.hdl import Module, Signal, Value
 
 from hwc.compiler.graph import Dense, GlobalSumPool, MatMul, Requant, Type, Window
@@ -20,7 +19,7 @@ from hwc.hw.units.matvec.unit import MatVec
 from hwc.hw.units.requant import RequantPipe
 from hwc.hw.units.rom import Rom, RomForm
 from hwc.hw.units.window.unit import LineBuffer, WindowFold
-from hwc.sim.synth import Synthesis, synthesize, synthesize_module
+from hwc.sim.synth import Synthesis, synthesize
 
 pytestmark = pytest.mark.slow
 
@@ -40,13 +39,13 @@ def forms(found: Synthesis) -> set[str]:
 
 def mapped(unit: Unit | Queue) -> Synthesis:
     made = unit if isinstance(unit, Queue) else Core(unit)
-    return synthesize(verilog.convert(made, name="top", emit_src=False))
+    return synthesize(made)
 
 
 def driven(m: Module, ports: list[Signal], values: Sequence[Value]) -> Synthesis:
     outs = [Signal(len(value), name=f"o{k}") for k, value in enumerate(values)]
     m.d.comb += [out.eq(value) for out, value in zip(outs, values, strict=True)]
-    return synthesize_module(m, [*ports, *outs])
+    return synthesize(m, [*ports, *outs])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Signal
 
 from hwc.hw.memory import bram_ways
 from hwc.hw.units.rom import Rom
-from hwc.sim.synth import synthesize_module
+from hwc.sim.synth import synthesize
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,6 @@ def test_estimate(width: int, depth: int) -> None:
     out = Signal(width, name="o")
     m.d.sync += at.eq(address)
     m.d.comb += out.eq(rom.build(m, words, at, "rom"))
-    found, said = synthesize_module(m, [address, out]), rom.resources()
+    found, said = synthesize(m, [address, out]), rom.resources()
     assert (found.bram18, found.lut) == (said.bram18, said.lut)
     assert found.ff == said.ff + len(at)
