@@ -134,7 +134,7 @@ def _(
     for unit in MatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near):
         folds.append(unit.fold)
         yield unit
-    yield from NMMatVec.candidates(op, kind, act, folds)
+    yield from NMMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)
     yield from ShiftMatVec.candidates(op, kind, act, folds)
     if wish.asked:
         yield from SkipMatVec.candidates(op, kind, act, max_levels=wish.levels, near=wish.near)

@@ -103,16 +103,25 @@ def test_patterns_are_found() -> None:
     assert pattern(Dense(wide)) == (1, 4)
 
 
-def test_candidates_are_the_dense_folds() -> None:
-    op, x = MatMul(pruned((64, 128), 2, 4, 127)), Type((128,), -128, 127)
-    folds = [u.fold for u in MatVec.candidates(op, x)]
-    found = list(NMMatVec.candidates(op, x, None, folds))
+def test_candidates() -> None:
+    op, x = MatMul(pruned((60, 140), 2, 4, 127)), Type((140,), -128, 127)
+    found = list(NMMatVec.candidates(op, x))
     assert len(found) > 10
     assert len(set(found)) == len(found)
     assert {u.fold.lanes % 4 for u in found} == {0}
     assert {u.fold.memory for u in found} == {"bram", "lutrom"}
-    full = MatMul(Dense(RNG(0).integers(1, 9, (64, 128))))
-    assert not list(NMMatVec.candidates(full, x, None, folds))
+    full = MatMul(Dense(RNG(0).integers(1, 9, (60, 140))))
+    assert not list(NMMatVec.candidates(full, x))
+
+
+def test_candidates_have_half_the_multipliers() -> None:
+    op, x = MatMul(pruned((300, 784), 2, 4, 127)), Type((784,), -128, 127)
+    quick = [
+        unit.plan.outputs * unit.plan.slots
+        for unit in NMMatVec.candidates(op, x, near=4000)
+        if max(p.firings for p in unit.schedule().processes) <= 4000
+    ]
+    assert min(quick) == 30
 
 
 @pytest.mark.parametrize(

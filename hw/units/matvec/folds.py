@@ -61,17 +61,19 @@ def folds(
     levels: int = 6,
     limit: int = 60,
     near: int | None = None,
+    block: int = 1,
 ) -> list[MatVecFold]:
     """About ``limit`` folds, slowest first; with ``near`` those of a few times fewer cycles up to
-    a little more (and the slowest), which are then closer together.
+    a little more (and the slowest), which are then closer together. With ``block``, a divisor of
+    the channels, lanes are multiples of it.
 
     For each number of cycles the cheapest shapes (few multipliers idle, narrow weight words) come
     first, and several shapes where there is room: neighbours in a network have to agree on tiles.
     Memories, styles and orders vary where both are sensible.
     """
-    plain = MatVecPlan(op, x, act, MatVecFold(levels=levels))
+    plain = MatVecPlan(op, x, act, MatVecFold(lanes=block, levels=levels))
     by_cycles: dict[int, list[_Choice]] = {}
-    for fold in _shapes(plain):
+    for fold in _shapes(plain, block):
         shaped = replace(plain, fold=fold)
         if shaped.words == 1 and shaped.outputs * shaped.lanes > WIRED and fold != plain.fold:
             continue
@@ -102,7 +104,7 @@ def _options(plan: MatVecPlan, choices: list[_Choice]) -> Iterator[MatVecFold]:
         yield from (fold for fold in pair if fold is not None)
 
 
-def _shapes(plan: MatVecPlan) -> Iterator[MatVecFold]:
+def _shapes(plan: MatVecPlan, block: int) -> Iterator[MatVecFold]:
     """Folds by what they do at once. Taps are cut only while lanes are one, or all of them."""
     groups, outputs, taps, channels = plan.shape
     row = (plan.leading or (1,))[-1]
@@ -110,8 +112,11 @@ def _shapes(plan: MatVecPlan) -> Iterator[MatVecFold]:
     def tried(count: int) -> list[int]:
         return _sparse(distinct(count), PER_AXIS, count)
 
-    inner = {(1, c) for c in tried(channels)} | {(t, channels) for t in tried(taps)}
-    inner |= {(taps, c) for c in tried(channels)} | {(t, 1) for t in tried(taps)}
+    lanes = [block * n for n in tried(channels // block)]
+    inner = {(1, c) for c in lanes} | {(t, channels) for t in tried(taps)}
+    inner |= {(taps, c) for c in lanes}
+    if block == 1:
+        inner |= {(t, 1) for t in tried(taps)}
     outer = {(1, n) for n in tried(outputs) if groups == 1 or outputs % n == 0}
     outer |= {(g, outputs) for g in tried(groups)}
     for pixels in _sparse(distinct(row), 4, row):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
@@ -13,6 +13,7 @@ from hwc.compiler.graph.structured import PATTERNS
 from hwc.hw.resources import Resources
 from hwc.hw.unit import Datapath
 from hwc.hw.units.matvec.fold import MatVecFold, ProductOp
+from hwc.hw.units.matvec.folds import folds
 from hwc.hw.units.nm.path import NMPath
 from hwc.hw.units.nm.plan import NMPlan
 from hwc.hw.units.planned import ProductUnit
@@ -74,16 +75,24 @@ class NMMatVec(ProductUnit[NMPlan]):
 
     @classmethod
     def candidates(
-        cls, op: ProductOp, x: Type, act: Quantizer | None, folds: Iterable[MatVecFold]
+        cls,
+        op: ProductOp,
+        x: Type,
+        act: Quantizer | None = None,
+        *,
+        max_levels: int = 6,
+        limit: int = 60,
+        near: int | None = None,
     ) -> Iterator[Self]:
-        """The dense ``folds`` that this unit can have, if a pattern fits the weights."""
+        """Sensible ways to build it, slowest first, if a pattern fits the weights; see
+        :func:`~hwc.hw.units.matvec.folds.folds`."""
         found = pattern(op.weight)
         if found is None:
             return
         n, m = found
         seen: dict[MatVecFold, None] = {}
-        for fold in folds:
-            if fold.lanes % m == 0 and fold.memory != "wired":
+        for fold in folds(op, x, act, max_levels, limit, near, block=m):
+            if fold.memory != "wired":
                 style = "auto" if fold.style == "pair" else fold.style
                 seen[replace(fold, style=style, coded=False)] = None
         for fold in seen:
