@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import subprocess
 import tempfile
@@ -41,7 +42,8 @@ abc -g AND,OR,XOR,MUX
 opt_clean
 select -clear
 """
-LIST = f"mutate -list {{count}} -seed {{seed}} -ctrl {NUMBER} 16 1 -o list.ys {UNIT}\n"
+LIST = f"mutate -list 1000000 -o list.ys {UNIT}\n"
+"""All faults there are. To let yosys choose some is no good: with few more it does not end."""
 WRITE = "flatten\nopt_clean\nwrite_verilog -noattr out.v\n"
 LEFT_OUT = re.compile(r"-port (CLK|RD_CLK|WR_CLK|Q) ")
 """A fault of a clock is none of the logic; one behind a register takes its initial value away."""
@@ -100,11 +102,12 @@ def _mutate(verilog: str, count: int, seed: int) -> tuple[str, tuple[Mutation, .
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "design.v").write_text(verilog)
-        listed = LIST.format(count=4 * count, seed=seed)
-        _yosys(folder, f"{NETLIST}{listed}write_rtlil netlist.il\n")
-        lines = (folder / "list.ys").read_text().splitlines()
-        lines = [line for line in lines if not LEFT_OUT.search(line)][:count]
-        faults = "\n".join(lines)
+        _yosys(folder, f"{NETLIST}{LIST}write_rtlil netlist.il\n")
+        every = (folder / "list.ys").read_text().splitlines()
+        every = [line.removeprefix("mutate ") for line in every if not LEFT_OUT.search(line)]
+        chosen = enumerate(random.Random(seed).sample(every, min(count, len(every))), 1)
+        mutations = tuple(Mutation(number, text) for number, text in chosen)
+        faults = "\n".join(f"mutate -ctrl {NUMBER} 16 {m.number} {m.text}" for m in mutations)
         _yosys(folder, f"read_rtlil netlist.il\n{faults}\n{WRITE}")
         text = (folder / "out.v").read_text()
     declared = f"  input [15:0] {NUMBER};\n  wire [15:0] {NUMBER};\n"
@@ -114,7 +117,7 @@ def _mutate(verilog: str, count: int, seed: int) -> tuple[str, tuple[Mutation, .
     file += f" {NUMBER} = {NUMBER}_file[0]; end\n"
     text = re.sub(rf"(module {TOP}\([^)]*), {NUMBER}\)", r"\1)", text.replace(declared, file))
     text = f"/* verilator lint_off UNOPTFLAT */\n{text}"  # of a vector whose bits are independent
-    return text, tuple(Mutation(int(line.split()[4]), line) for line in lines)
+    return text, mutations
 
 
 def _yosys(folder: Path, script: str) -> None:
