@@ -92,7 +92,7 @@ def main() -> None:
     args = parser.parse_args()
     rows: list[Row] = []
     for sample in sampled():
-        rows.append((sample, sample.mapped(args.cache)))
+        rows.append((sample, sample.mapped(args.cache).resources()))
         print(line(rows[-1]), end="", flush=True)
     kinds = dict.fromkeys(sample.kind for sample, _ in rows)
     text = HEAD.format(version=yosys().version)

@@ -21,11 +21,10 @@ def bram18(width: int, depth: int) -> int:
 
 def bram_ways(width: int, depth: int) -> int:
     """Blocks, one behind the other, that a multiplexer behind a memory of :func:`bram18` blocks
-    chooses from; 1 for two of them, which are a RAMB36 of twice the depth."""
+    chooses from. Two RAMB18 are a RAMB36 of twice the depth, where their number is even."""
     fewest = bram18(width, depth)
-    ways = (-(-depth // d) for w, d in BRAM18_SHAPES if -(-width // w) * -(-depth // d) == fewest)
-    found = min(ways)
-    return found if found > 2 else 1
+    rows = (-(-depth // d) for w, d in BRAM18_SHAPES if -(-width // w) * -(-depth // d) == fewest)
+    return min(r // 2 if r % 2 == 0 else r for r in rows)
 
 
 def lutram(width: int, depth: int) -> int:

@@ -273,7 +273,8 @@ class _Walk:
         self.m.d.comb += used.eq(Mux(self.control.fire, delta, 0))
         self.m.d.sync += slack.eq(slack + fire - used)
         free = [self._in(k) for k, n in enumerate(nests) if source not in n.needs]
-        out = slack >= 0
+        # Not `slack >= 0`: yosys makes a comparison of it, a carry chain in front of the next.
+        out = ~slack[-1]
         for bit in free:
             out = out | bit
         return out

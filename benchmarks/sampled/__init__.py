@@ -13,8 +13,9 @@ from hwc.hw.resources import Resources
 from hwc.hw.unit import Unit
 from hwc.hw.units.matvec.fold import MatVecFold
 from hwc.hw.units.window.plan import WindowFold
-from hwc.sim.synth import synthesize
+from hwc.sim.synth import Synthesis, synthesize
 
+from .compressed import compressed
 from .elementwise import activations, adds, pools, ratios, tables
 from .gathers import gathers
 from .moves import QUEUES, concats, repacks, selects
@@ -54,10 +55,15 @@ class Sample:
         made = self.unit
         return queue_resources(*made) if isinstance(made, tuple) else made.resources()
 
-    def mapped(self, cache: Path | None = None) -> Resources:
+    @property
+    def levels(self) -> int | None:
+        """How deep its paths are said to be; None of a queue, which says nothing."""
+        return None if isinstance(self.unit, tuple) else self.unit.levels()
+
+    def mapped(self, cache: Path | None = None) -> Synthesis:
         """What yosys makes of it."""
         made = Queue(*self.unit) if isinstance(self.unit, tuple) else Core(self.unit)
-        return synthesize(made, cache=cache).resources()
+        return synthesize(made, cache=cache)
 
 
 def within(said: int, found: int) -> bool:
@@ -68,5 +74,5 @@ def within(said: int, found: int) -> bool:
 def sampled() -> Iterator[Sample]:
     """The whole sweep."""
     moving = chain(windows(), gathers(), concats(), selects(), repacks())
-    units = chain(products(), moving, adds(), pools(), activations(), tables(), ratios(), QUEUES)
-    yield from map(Sample, units)
+    parts = chain(adds(), pools(), activations(), tables(), ratios(), QUEUES)
+    yield from map(Sample, chain(products(), compressed(), moving, parts))

@@ -56,10 +56,12 @@ def params() -> list[Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("sample", params())
 def test_a_tenth(sample: Any) -> None:
-    said, found = sample.said, sample.mapped()
+    mapped = sample.mapped()
+    said, found = sample.said, mapped.resources()
     assert (said.dsp, said.bram18) == (found.dsp, found.bram18), (said, found)
     assert SAMPLED.within(said.ff, found.ff), (said, found)
     assert SAMPLED.within(said.lut, found.lut), (said, found)
+    assert sample.levels is None or mapped.levels <= sample.levels, mapped.path
 
 
 @pytest.mark.slow

@@ -17,11 +17,9 @@ from hwc.compiler.graph import (
     Ternary,
     Type,
 )
-from hwc.hw.core import Core
 from hwc.hw.unit import UnitError
 from hwc.hw.units.centroids.folds import centroid_folds
 from hwc.hw.units.centroids.unit import CentroidFold, CentroidMatVec
-from hwc.sim.synth import synthesize
 
 from .solo import check, firings, interval
 
@@ -204,27 +202,3 @@ def test_candidates() -> None:
 )
 def test_no_candidates(weight: Dense, x: Type) -> None:
     assert centroid_folds(MatMul(weight), x, None) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "fold",
-    [
-        CentroidFold(4, 8, 2, "bram", "dsp"),
-        CentroidFold(2, 16, 1, "bram", "lut"),
-        CentroidFold(16, 2, 2, "bram", "lut"),
-        CentroidFold(1, 1, 1, "bram", "dsp"),
-    ],
-    ids=["both", "outputs", "lanes", "serial"],
-)
-@pytest.mark.parametrize("values", [FIVE, (0, *SIXTEEN)], ids=["5", "17"])
-def test_estimates(fold: CentroidFold, values: tuple[int, ...]) -> None:
-    """Against yosys: a tenth."""
-    made = CentroidMatVec(MatMul(few((32, 256), values)), Type((4, 256), -128, 127), None, fold)
-    found = synthesize(Core(made))
-    said, got = made.resources(), found.resources()
-    print(said, got, found.levels)
-    assert abs(said.lut - got.lut) <= max(8, 0.1 * got.lut), (said, got)
-    assert abs(said.ff - got.ff) <= max(8, 0.1 * got.ff), (said, got)
-    assert (said.dsp, said.bram18) == (got.dsp, got.bram18), (said, got)
-    assert found.levels <= made.levels(), found.path

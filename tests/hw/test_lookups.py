@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, MultiThreshold, Requant, Type
-from hwc.hw.core import Core
 from hwc.hw.unit import UnitError
 from hwc.hw.units.lookups.folds import lookup_folds
 from hwc.hw.units.lookups.unit import LookupFold, LookupMatVec
 from hwc.hw.units.subvectors import pieces_of
-from hwc.sim.synth import synthesize
 
 from .solo import check, firings, interval
 
@@ -232,30 +230,3 @@ def test_candidates() -> None:
 )
 def test_no_candidates(weight: Dense, x: Type) -> None:
     assert lookup_folds(MatMul(weight), x, None) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "fold",
-    [
-        LookupFold(4, 1, 8, 1, "bram", "dsp"),
-        LookupFold(4, 4, 8, 2, "bram", "lut"),
-        LookupFold(2, 8, 4, 1, "bram", "lut"),
-        LookupFold(4, 1, 1, 1, "bram", "lut"),
-    ],
-    ids=["outputs", "both", "lanes", "serial"],
-)
-def test_estimates(fold: LookupFold) -> None:
-    """Against yosys: a tenth."""
-    rng = RNG(4)
-    book = rng.integers(-127, 128, (16, 16, 4))
-    pick = rng.permuted(np.resize(np.arange(16), (16, 96)), axis=1).T
-    op = MatMul(Dense(book[np.arange(16), pick].reshape(96, 64)))
-    made = LookupMatVec(op, Type((4, 64), -128, 127), None, fold)
-    found = synthesize(Core(made))
-    said, got = made.resources(), found.resources()
-    print(said, got, found.levels)
-    assert abs(said.lut - got.lut) <= max(8, 0.1 * got.lut), (said, got)
-    assert abs(said.ff - got.ff) <= max(8, 0.1 * got.ff), (said, got)
-    assert (said.dsp, said.bram18) == (got.dsp, got.bram18), (said, got)
-    assert found.levels <= made.levels(), found.path

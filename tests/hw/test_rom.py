@@ -22,6 +22,8 @@ from hwc.sim.synth import synthesize
         (240, 3920, 1),
         (104, 4575, 9),
         (30, 9000, 9),
+        (45, 8192, 2),
+        (512, 16384, 4),
         (1, 16384, 1),
     ],
 )
@@ -31,7 +33,9 @@ def test_ways(width: int, depth: int, ways: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "depth"), [(36, 1000), (36, 1100), (36, 2100), (18, 2500)])
+@pytest.mark.parametrize(
+    ("width", "depth"), [(36, 1000), (36, 1100), (36, 2100), (18, 2500), (45, 8192)]
+)
 def test_estimate(width: int, depth: int) -> None:
     """Against yosys."""
     rng, rom = np.random.default_rng(0), Rom(width, depth, "bram")

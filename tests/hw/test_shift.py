@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, MultiThreshold, Requant, Ternary, Type
-from hwc.hw.core import Core
 from hwc.hw.unit import UnitError
 from hwc.hw.units.matvec.unit import MatVec, MatVecFold
 from hwc.hw.units.shift.plan import powers
 from hwc.hw.units.shift.unit import ShiftMatVec
-from hwc.sim.synth import synthesize
 
 from .solo import check, firings, interval
 
@@ -140,26 +138,3 @@ def test_errors_of_operands() -> None:
         ShiftMatVec(op, Type((3,), -1, 1, True), None, MatVecFold())
     with pytest.raises(UnitError, match="act is a Quantizer or None, not MatMul"):
         ShiftMatVec(op, Type((3,), 0, 1), op, MatVecFold())  # pyright: ignore
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("values", [(0, *SEVEN[:3], *SEVEN[7:10]), (0, *SEVEN)], ids=["3", "7"])
-@pytest.mark.parametrize(
-    "fold",
-    [
-        MatVecFold(lanes=8, outs=4, memory="bram"),
-        MatVecFold(lanes=16, outs=1),
-        MatVecFold(lanes=4, outs=4, pixels=2, memory="bram", order="input"),
-    ],
-    ids=["lanes", "table", "pixels"],
-)
-def test_estimates(values: tuple[int, ...], fold: MatVecFold) -> None:
-    """Against yosys, as for dense products: a tenth."""
-    unit = ShiftMatVec(MatMul(octaves((32, 64), values)), Type((4, 64), -128, 127), None, fold)
-    found = synthesize(Core(unit))
-    said, got = unit.resources(), found.resources()
-    print(said, got, found.levels)
-    assert abs(said.lut - got.lut) <= max(8, 0.1 * got.lut), (said, got)
-    assert abs(said.ff - got.ff) <= max(8, 0.1 * got.ff), (said, got)
-    assert (said.dsp, said.bram18) == (got.dsp, got.bram18)
-    assert found.levels <= unit.levels(), found.path

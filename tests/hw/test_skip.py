@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hwc.compiler.graph import Dense, GroupedMatMul, MatMul, MultiThreshold, Requant, Type, run
-from hwc.hw.core import Core
 from hwc.hw.design import Design, Edge
 from hwc.hw.unit import UnitError
 from hwc.hw.units.matvec.fold import MatVecFold
@@ -19,7 +17,6 @@ from hwc.hw.units.skip.stimulus import KINDS
 from hwc.hw.units.skip.unit import SkipMatVec
 from hwc.sim import python
 from hwc.sim.stalls import Stalls
-from hwc.sim.synth import synthesize
 from hwc.sim.timing import Timer
 
 from .solo import check, firings, interval, solo
@@ -243,41 +240,6 @@ def test_costs_grow_with_what_is_there() -> None:
     assert (dense.dsp, dense.bram18) == (base.dsp, base.bram18)
 
 
-def sampled() -> Iterator[SkipMatVec]:
-    """Small ones of all kinds."""
-    x = Type((64,), 0, 15)
-    op = MatMul(bell((32, 64), 7))
-    t = op.infer(x)
-    act = MultiThreshold(np.sort(RNG(1).integers(t.lo // 8, t.hi // 8, (32, 15)), axis=1))
-    yield SkipMatVec(op, x, None, MatVecFold(lanes=2, outs=4, memory="bram"))
-    yield SkipMatVec(op, x, act, MatVecFold(lanes=4, outs=4, memory="bram"))
-    yield SkipMatVec(op, x, None, MatVecFold(lanes=1, outs=8))
-    x = Type((96,), -128, 127)
-    op = MatMul(bell((40, 96), 127))
-    t = op.infer(x)
-    act = Requant([(1 << 25) // (t.hi - t.lo)] * 40, [9] * 40, 16, -127, 127)
-    yield SkipMatVec(op, x, act, MatVecFold(lanes=4, outs=2, memory="bram", style="dsp"))
-    yield SkipMatVec(op, x, None, MatVecFold(lanes=2, outs=4, memory="bram", style="dsp"), "bram")
-    yield SkipMatVec(op, x, None, MatVecFold(outs=4, memory="bram", style="pair"))
-    x, op = Type((14, 14, 1, 9, 10), 0, 255), GroupedMatMul(bell((1, 16, 9, 10), 127))
-    yield SkipMatVec(op, x, None, MatVecFold(lanes=4, outs=4, memory="bram", style="dsp"))
-    fold = MatVecFold(taps=2, lanes=10, memory="bram", style="lut")
-    yield SkipMatVec(op, x, None, fold, "bram")
-    x, op = Type((600,), 0, 15), MatMul(bell((24, 600), 7))
-    yield SkipMatVec(op, x, None, MatVecFold(outs=4, memory="bram"), "bram")
-
-
 def bell(shape: tuple[int, ...], most: int) -> Dense:
     """Weights as training leaves them."""
     return Dense(np.clip(np.rint(RNG(0).normal(0, most / 3, shape)), -most, most).astype(np.int64))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("unit", [*sampled()], ids=lambda u: u.describe())
-def test_estimates(unit: SkipMatVec) -> None:
-    found = synthesize(Core(unit))
-    said, got = unit.resources(), found.resources()
-    assert abs(said.lut - got.lut) <= 0.1 * got.lut, (said, got)
-    assert abs(said.ff - got.ff) <= 0.1 * got.ff, (said, got)
-    assert (said.dsp, said.bram18) == (got.dsp, got.bram18), (said, got)
-    assert found.levels <= unit.levels(), found.path

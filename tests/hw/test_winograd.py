@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 from hwc.compiler.graph import Dense, MatMul, Requant, Type, WinogradProduct
-from hwc.hw.core import Core
 from hwc.hw.unit import UnitError
 from hwc.hw.units.winograd.folds import folds
 from hwc.hw.units.winograd.plan import transformed
 from hwc.hw.units.winograd.unit import Winograd, WinogradFold
-from hwc.sim.synth import synthesize
 
 from .solo import check, firings, interval
 
@@ -139,27 +137,3 @@ def test_folds_reach_from_serial_to_parallel() -> None:
     assert all(op.weight.shape[0] % fold.outs == 0 and fold.pixels > 0 for fold in found)
     close = folds(op, x, requant(op, x), near=128)
     assert {firings(Winograd(op, x, requant(op, x), f)) for f in close[2:]} <= set(range(32, 161))
-
-
-CASES = {
-    "F(2x2, 3x3)": (2, 8, WinogradFold(1, 1, 16, 4, "bram", "dsp", "dsp")),
-    "in turns": (2, 8, WinogradFold(2, 1, 4, 4, "bram", "dsp", "dsp")),
-    "in LUTs": (2, 4, WinogradFold(2, 2, 16, 1, "lutrom", "lut")),
-    "in order": (2, 4, WinogradFold(1, 1, 16, 2, "lutrom", "dsp", "lut", 6, 1)),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
-def test_estimates(name: str) -> None:
-    """LUTs and flip-flops within a fifth of what yosys makes of it, the rest to the block."""
-    m, bits, fold = CASES[name]
-    half = 1 << bits - 1
-    op = product(m, 3, 16, 16, 1 - half, half - 1)
-    x = Type((4, 4, 1, op.n**2, 16), -half, half - 1)
-    unit = Winograd(op, x, requant(op, x), fold)
-    found = synthesize(Core(unit)).resources()
-    said = unit.resources()
-    assert abs(said.lut - found.lut) <= 0.2 * found.lut, (said, found)
-    assert abs(said.ff - found.ff) <= 0.2 * found.ff, (said, found)
-    assert (said.dsp, said.bram18) == (found.dsp, found.bram18), (said, found)
