@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 __all__ = ["bram18", "bram_ways", "lutram", "lutram_single", "lutrom", "lutrom_mapped"]
@@ -15,16 +16,27 @@ ROM_LUTS = ((1, 0.0), (2, 1.0), (64, 1.0), (66, 1.5), (96, 3.5), (128, 3.6), (19
 
 
 def bram18(width: int, depth: int) -> int:
-    """RAMB18 blocks of a ``depth`` x ``width`` memory, the best of all legal aspect ratios."""
-    return min(-(-width // w) * -(-depth // d) for w, d in BRAM18_SHAPES)
+    """RAMB18 blocks of a ``depth`` x ``width`` memory, the best of all legal shapes."""
+    return _blocks(width, depth)[0]
 
 
 def bram_ways(width: int, depth: int) -> int:
-    """Blocks, one behind the other, that a multiplexer behind a memory of :func:`bram18` blocks
-    chooses from. Two RAMB18 are a RAMB36 of twice the depth, where their number is even."""
-    fewest = bram18(width, depth)
-    rows = (-(-depth // d) for w, d in BRAM18_SHAPES if -(-width // w) * -(-depth // d) == fewest)
-    return min(r // 2 if r % 2 == 0 else r for r in rows)
+    """Words, side by side in a memory of :func:`bram18` blocks, that a multiplexer behind it
+    chooses from; 1 where a block is deep enough."""
+    return _blocks(width, depth)[1]
+
+
+@lru_cache(maxsize=4096)
+def _blocks(width: int, depth: int) -> tuple[int, int]:
+    """Fewest RAMB18, and the fewest ways with so many.
+
+    A memory deeper than a block has several words side by side, whose bits share blocks; two
+    RAMB18 are a RAMB36 of twice the width or depth.
+    """
+    shapes = [(1, w, d) for w, d in BRAM18_SHAPES]
+    shapes += [(2, 72, 512), *((2, w, 2 * d) for w, d in BRAM18_SHAPES)]
+    ways = [(size, w, -(-depth // d)) for size, w, d in shapes]
+    return min((size * -(-width * n // w), n) for size, w, n in ways)
 
 
 def lutram(width: int, depth: int) -> int:

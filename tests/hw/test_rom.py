@@ -24,6 +24,7 @@ from hwc.sim.synth import synthesize
         (30, 9000, 9),
         (45, 8192, 2),
         (512, 16384, 4),
+        (120, 3920, 2),
         (1, 16384, 1),
     ],
 )
@@ -34,12 +35,12 @@ def test_ways(width: int, depth: int, ways: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("width", "depth"), [(36, 1000), (36, 1100), (36, 2100), (18, 2500), (45, 8192)]
+    ("width", "depth"), [(36, 1000), (36, 1100), (36, 2100), (18, 2500), (45, 8192), (120, 3920)]
 )
 def test_estimate(width: int, depth: int) -> None:
     """Against yosys."""
     rng, rom = np.random.default_rng(0), Rom(width, depth, "bram")
-    words = [int.from_bytes(rng.bytes(8), "little") & (1 << width) - 1 for _ in range(depth)]
+    words = [int.from_bytes(rng.bytes(16), "little") & (1 << width) - 1 for _ in range(depth)]
     m = Module()
     address, at = Signal(range(depth), name="a"), Signal(range(depth), name="at")
     out = Signal(width, name="o")
