@@ -28,15 +28,21 @@ def bram_ways(width: int, depth: int) -> int:
 
 @lru_cache(maxsize=4096)
 def _blocks(width: int, depth: int) -> tuple[int, int]:
-    """Fewest RAMB18, and the fewest ways with so many.
+    """RAMB18, and ways, of the cheapest shape.
 
     A memory deeper than a block has several words side by side, whose bits share blocks; two
-    RAMB18 are a RAMB36 of twice the width or depth.
+    RAMB18 are a RAMB36 of twice the width or depth. What is cheapest is yosys' own measure: half a
+    LUT a multiplexer, and 128 and 256 LUTs a block, one of either kind.
     """
     shapes = [(1, w, d) for w, d in BRAM18_SHAPES]
     shapes += [(2, 72, 512), *((2, w, 2 * d) for w, d in BRAM18_SHAPES)]
-    ways = [(size, w, -(-depth // d)) for size, w, d in shapes]
-    return min((size * -(-width * n // w), n) for size, w, n in ways)
+    found = []
+    for size, w, d in shapes:
+        ways = -(-depth // d)
+        count = -(-width * ways // w)
+        cost = count * (128 * size + 1) + width * (ways - 1) / 2
+        found.append((cost, size * count, ways))
+    return min(found)[1:]
 
 
 def lutram(width: int, depth: int) -> int:
