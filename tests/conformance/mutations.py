@@ -45,6 +45,26 @@ select -clear
 LIST = f"mutate -list 1000000 -o list.ys {UNIT}\n"
 """All faults there are. To let yosys choose some is no good: with few more it does not end."""
 WRITE = "flatten\nopt_clean\nwrite_verilog -noattr out.v\n"
+COMPARE = f"""
+read_rtlil netlist.il
+delete {TOP}
+rename {UNIT} sound
+copy sound faulty
+mutate -module faulty {{fault}}
+select sound faulty
+memory_map
+opt_clean
+select -clear
+equiv_make sound faulty both
+hierarchy -top both
+clk2fflogic
+equiv_struct
+equiv_simple -undef
+equiv_induct -undef -seq 3
+tee -q -o status.txt equiv_status
+"""
+"""Each register and output of a unit against the one with a fault, by induction over 3 cycles."""
+OPEN = re.compile(r"Unproven \$equiv \S+: (\S+?)(?:_gold)?(?: \[\d+\])? ")
 LEFT_OUT = re.compile(r"-port (CLK|RD_CLK|WR_CLK|Q) ")
 """A fault of a clock is none of the logic; one behind a register takes its initial value away."""
 
@@ -69,21 +89,35 @@ class Mutants:
     """The bench of a unit with faults in it."""
 
     case: suite.Case
+    netlist: str
     mutations: tuple[Mutation, ...]
 
     @classmethod
     def of(cls, unit: Unit, count: int, builds: Path, seed: int = 1) -> Mutants:
         """``count`` faults in the unit, its control included, queues left out."""
-        text, mutations = _mutate(to_verilog(bench([unit])), count, seed)
+        text, netlist, mutations = _mutate(to_verilog(bench([unit])), count, seed)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(model, "to_verilog", lambda _: text)
-            return cls(suite.Case([unit], builds), mutations)
+            return cls(suite.Case([unit], builds), netlist, mutations)
 
     def survivors(self, folder: Path) -> list[Mutation]:
         """Those that pass what the conformance suite asks. Simulations run in ``folder``."""
         with chdir(folder):
             assert self._passes(0), "without a fault everything is right"
             return [m for m in self.mutations if self._passes(m.number)]
+
+    def changed(self, mutation: Mutation) -> list[str]:
+        """Registers and outputs of the unit that are not proved to be what they are without the
+        fault, whatever its inputs and state; none: the fault changes nothing at all."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "netlist.il").write_text(self.netlist)
+            fault = re.sub(r"-module \S+ ", "", mutation.text)
+            _yosys(folder, COMPARE.format(fault=fault))
+            status = (folder / "status.txt").read_text()
+        found = list(dict.fromkeys(OPEN.findall(status)))
+        assert bool(found) == ("Equivalence successfully proven!" not in status), status[-500:]
+        return found
 
     def _passes(self, number: int) -> bool:
         Path(FILE).write_text(f"{number:x}\n")
@@ -97,8 +131,8 @@ class Mutants:
         return True
 
 
-def _mutate(verilog: str, count: int, seed: int) -> tuple[str, tuple[Mutation, ...]]:
-    """The Verilog of ``verilog`` with faults, and what they are."""
+def _mutate(verilog: str, count: int, seed: int) -> tuple[str, str, tuple[Mutation, ...]]:
+    """The Verilog of ``verilog`` with faults, the netlist without them, and what they are."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "design.v").write_text(verilog)
@@ -110,6 +144,7 @@ def _mutate(verilog: str, count: int, seed: int) -> tuple[str, tuple[Mutation, .
         faults = "\n".join(f"mutate -ctrl {NUMBER} 16 {m.number} {m.text}" for m in mutations)
         _yosys(folder, f"read_rtlil netlist.il\n{faults}\n{WRITE}")
         text = (folder / "out.v").read_text()
+        netlist = (folder / "netlist.il").read_text()
     declared = f"  input [15:0] {NUMBER};\n  wire [15:0] {NUMBER};\n"
     assert declared in text
     file = f"  reg [15:0] {NUMBER}, {NUMBER}_file [0:0];\n"
@@ -117,7 +152,7 @@ def _mutate(verilog: str, count: int, seed: int) -> tuple[str, tuple[Mutation, .
     file += f" {NUMBER} = {NUMBER}_file[0]; end\n"
     text = re.sub(rf"(module {TOP}\([^)]*), {NUMBER}\)", r"\1)", text.replace(declared, file))
     text = f"/* verilator lint_off UNOPTFLAT */\n{text}"  # of a vector whose bits are independent
-    return text, mutations
+    return text, netlist, mutations
 
 
 def _yosys(folder: Path, script: str) -> None:
