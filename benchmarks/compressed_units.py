@@ -40,7 +40,7 @@ from hwc.hw.unit import Unit
 from hwc.hw.units.centroids.unit import CentroidMatVec
 from hwc.hw.units.gather.unit import GatherUnit
 from hwc.hw.units.lookups.unit import LookupMatVec
-from hwc.hw.units.matvec.fold import ProductOp
+from hwc.hw.units.matvec.fold import MatVecFold, ProductOp
 from hwc.hw.units.matvec.unit import MatVec
 from hwc.hw.units.nm.unit import NMMatVec
 from hwc.hw.units.shift.unit import ShiftMatVec
@@ -347,9 +347,9 @@ def rows(layer: Layer, only: list[str], most: int, cache: Path | None) -> Iterat
 def skipping(layer: Layer, lanes: int, wanted: bool, cache: Path | None) -> str:
     """A row of the table of zeros among activations."""
     op, x = layer.product(int8(np.random.default_rng(0), layer.shape))
-    offers = SkipMatVec.candidates(op, x, limit=200, near=layer.goal)
-    wide = (u for u in offers if u.fold.lanes == lanes)
-    unit = min(best(wide, layer.goal).values(), key=lambda u: share(u.resources()))
+    beats, rows = math.prod(layer.shape[1:]) // lanes, layer.shape[0]
+    outs = -(-rows // (layer.goal // (layer.side**2 * beats)))
+    unit = SkipMatVec(op, x, None, MatVecFold(lanes=lanes, outs=outs, memory="bram", style="dsp"))
     edges = [Edge(("", "x"), ("unit", "x"), 2)]
     edges.append(Edge(("unit", "y"), ("", "y"), unit.schedule().latency["y"] + 2))
     design = Design("skip", {"unit": unit}, tuple(edges))
