@@ -1,6 +1,7 @@
 """Which folder may import which, and that packaging and type checking know every package."""
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -179,7 +180,7 @@ def test_every_dependency_is_pinned() -> None:
     project = CONFIG["project"]
     extras = project["optional-dependencies"].values()
     wanted = {
-        requirement.partition(">")[0].partition("=")[0].partition("<")[0].lower()
+        re.split(r"[<>=; ]", requirement, maxsplit=1)[0].lower()
         for requirement in [*project["dependencies"], *(name for extra in extras for name in extra)]
     }
     assert not wanted - pins
