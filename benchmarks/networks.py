@@ -7,7 +7,7 @@ Trains what is not there yet, with its float twin, builds each network for pynq-
 test set as inputs of the accuracy figure and 1,000 of them through the RTL, and writes
 docs/networks.md. With --zoo it is the larger networks, three epochs of full Fashion-MNIST where
 the shape fits, 20 frames and docs/zoo.md; --synth names those to which what yosys finds is added,
-which takes 10 minutes for the smallest and hours for others. `net=data` names another data set; on
+a few minutes each. `net=data` names another data set; on
 noise nothing is trained: weights are random and accuracies mean nothing.
 """
 
@@ -52,8 +52,9 @@ Made by `python benchmarks/networks.py --zoo` (100 MHz, at most 70 % of the boar
 network in a process of its own. Those of `fashion` are trained for three epochs of the 60,000
 Fashion-MNIST images (CNV for one), to have weights as training makes them and not for a record; on
 `noise` weights and inputs are random. Columns as in [networks.md](networks.md); LUT, FF, DSP and
-BRAM36 are estimates, behind a stroke what yosys finds, *levels* its longest path. Memory is the
-largest resident set of the process or one of its tools.
+BRAM36 are estimates, behind a stroke what yosys finds, *levels* its longest path; seconds are those
+of a run without it on a quiet machine. Memory is the largest resident set of the process or one of
+its tools.
 
 """
 COLUMNS = (

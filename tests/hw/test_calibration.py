@@ -34,6 +34,10 @@ SAMPLED = load()
 SAMPLES = list(SAMPLED.sampled())
 
 
+CONTROL = 5
+"""Levels of counters and running addresses, which are no part of what a unit says."""
+
+
 def outside(unit: Any) -> str | None:
     """Why a sample is known to be outside, by a few LUTs if it says no more."""
     if unit == (8, 3000):
@@ -67,7 +71,8 @@ def test_a_tenth(sample: Any) -> None:
     assert (said.dsp, said.bram18) == (found.dsp, found.bram18), (said, found)
     assert SAMPLED.within(said.ff, found.ff), (said, found)
     assert SAMPLED.within(said.lut, found.lut), (said, found)
-    assert sample.levels is None or mapped.levels <= sample.levels, mapped.path
+    if sample.levels is not None:
+        assert mapped.levels <= max(sample.levels, CONTROL), mapped.path
 
 
 @pytest.mark.slow
