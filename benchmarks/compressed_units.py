@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
+from sampled.compressed import nonzero, pruned
 
 from hwc.boards.board import get
 from hwc.compiler.graph import (
@@ -33,6 +35,7 @@ from hwc.compiler.graph import (
     expand,
     winograd,
 )
+from hwc.compiler.map.candidates import interval
 from hwc.hw.core import Core
 from hwc.hw.design import Design, Edge
 from hwc.hw.resources import Resources
@@ -48,7 +51,7 @@ from hwc.hw.units.skip.unit import SkipMatVec
 from hwc.hw.units.sparse.unit import SparseMatVec
 from hwc.hw.units.window.unit import LineBuffer
 from hwc.hw.units.winograd.unit import Winograd
-from hwc.sim.synth import Synthesis, synthesize
+from hwc.sim.synth import synthesize
 from hwc.sim.timing import simulate
 from hwc.sim.toolchain import yosys
 
@@ -134,11 +137,6 @@ class Weights:
     bits: float
 
 
-def int8(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Weights from -127 to 127, none of them 0."""
-    return rng.integers(1, 128, shape) * rng.choice([-1, 1], shape)
-
-
 def powers(rng: np.random.Generator, shape: tuple[int, ...], most: int) -> np.ndarray:
     """0 and both signs of powers of two up to ``2**most``."""
     sizes = [0, *(1 << e for e in range(most + 1))]
@@ -155,26 +153,19 @@ def few(rng: np.random.Generator, shape: tuple[int, ...], count: int) -> np.ndar
 def pieces(rng: np.random.Generator, shape: tuple[int, ...], count: int, size: int) -> np.ndarray:
     """Each block of ``size`` inputs of one of ``count`` pieces."""
     rows, taps, channels = shape
-    book = int8(rng, (taps, channels // size, count, size))
+    book = nonzero(rng, (taps, channels // size, count, size), 127)
     pick = rng.integers(0, count, (rows, taps, channels // size))
     tap, block = np.ogrid[:taps, : channels // size]
     return book[tap, block, pick].reshape(shape)
 
 
-def pattern(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Two of each four."""
-    full = int8(rng, shape).reshape(-1, 4)
-    rank = np.argsort(rng.random(full.shape), axis=1)
-    return np.where(rank < 2, full, 0).reshape(shape)
-
-
 def kinds(shape: tuple[int, int, int]) -> Iterator[Weights]:
     """All kinds of weights that a layer can have."""
     rng = np.random.default_rng(0)
-    yield Weights("int8", int8(rng, shape), 8)
-    yield Weights("10 %", np.where(rng.random(shape) < 0.1, int8(rng, shape), 0), 8)
+    yield Weights("int8", nonzero(rng, shape, 127), 8)
+    yield Weights("10 %", np.where(rng.random(shape) < 0.1, nonzero(rng, shape, 127), 0), 8)
     if shape[2] % 4 == 0:
-        yield Weights("2:4", pattern(rng, shape), 8)
+        yield Weights("2:4", pruned(rng, shape, 2, 4, 127).dense(), 8)
     for count in (16, 4):
         yield Weights(f"{count} values", few(rng, shape, count), math.log2(count))
     if shape[2] % 4 == 0:
@@ -185,11 +176,6 @@ def kinds(shape: tuple[int, int, int]) -> Iterator[Weights]:
     yield Weights("ternary", rng.integers(-1, 2, shape), math.log2(3))
 
 
-def cycles(unit: Unit) -> int:
-    """Cycles of a frame."""
-    return max(p.firings for p in unit.schedule().processes)
-
-
 def share(cost: Resources) -> float:
     """Sum of the shares of a PYNQ-Z2."""
     board = get("pynq-z2").budget
@@ -197,10 +183,10 @@ def share(cost: Resources) -> float:
     return sum(getattr(cost, name) / getattr(board, name) for name in names)
 
 
-def kind(unit: Unit) -> str:
+def kind(unit: Unit, cost: Resources) -> str:
     """The form, and where its products are made."""
     style = getattr(getattr(unit, "fold", None), "style", "")
-    place = "DSP" if unit.resources().dsp else "LUT"
+    place = "DSP" if cost.dsp else "LUT"
     form = {"dense": "dense", "n_of_m": "n:m", "sparse": "rows"}.get(unit.variant)
     if isinstance(unit, Winograd):
         form = f"F({unit.op.m}x{unit.op.m})"
@@ -212,22 +198,25 @@ def kind(unit: Unit) -> str:
 def candidates(layer: Layer, weights: Weights) -> Iterator[Unit]:
     """What computes these weights and exploits them; dense units for int8, int4 and ternary."""
     (op, x), near = layer.product(weights.value), layer.goal
-    dense = [u for u in MatVec.candidates(op, x, limit=200, near=near) if u.variant != "wired"]
-    folds = [u.fold for u in dense]
+
+    def dense() -> Iterator[MatVec]:
+        found = MatVec.candidates(op, x, limit=200, near=near)
+        return (u for u in found if u.variant != "wired")
+
     match weights.name:
         case "int8":
-            yield from dense
+            yield from dense()
         case "int4" | "ternary":
-            yield from (u for u in dense if not u.resources().dsp)
+            yield from (u for u in dense() if not u.resources().dsp)
         case "10 %":
             yield from SparseMatVec.candidates(op, x, limit=60, near=near)
         case "2:4":
             yield from NMMatVec.candidates(op, x, limit=200, near=near)
         case "4 values" | "16 values":
-            yield from (u for u in dense if u.variant == "codebook")
+            yield from (u for u in dense() if u.variant == "codebook")
             yield from CentroidMatVec.candidates(op, x, limit=100, near=near)
-        case _:
-            yield from ShiftMatVec.candidates(op, x, None, folds)
+        case "powers to 4" | "powers to 64":
+            yield from ShiftMatVec.candidates(op, x, None, (u.fold for u in dense()))
     if weights.name in ("4 values", "pieces", "ternary"):
         yield from LookupMatVec.candidates(op, x, limit=100, near=near)
 
@@ -236,10 +225,12 @@ def best(units: Iterator[Unit], goal: int) -> dict[str, Unit]:
     """Form -> its cheapest unit that is fast enough."""
     found: dict[str, tuple[float, Unit]] = {}
     for unit in units:
-        name = kind(unit)
-        cost = share(unit.resources())
-        if cycles(unit) <= goal and (name not in found or cost < found[name][0]):
-            found[name] = cost, unit
+        if interval(unit) > goal:
+            continue
+        cost = unit.resources()
+        name, part = kind(unit, cost), share(cost)
+        if name not in found or part < found[name][0]:
+            found[name] = part, unit
     return {name: unit for name, (_, unit) in sorted(found.items())}
 
 
@@ -267,10 +258,15 @@ def saving(layer: Layer, weights: Weights, unit: Unit) -> tuple[str, float, floa
         if isinstance(unit, Winograd):
             m, r = unit.op.m, math.isqrt(layer.shape[1])
             theory = (m * r / (m + r - 1)) ** 2
-        return "multipliers", theory, layer.products / (many * cycles(unit))
+        return "multipliers", theory, layer.products / (many * interval(unit))
     if weights.bits < 8:
         return "bits", 8 / weights.bits, 8 * full / unit.stored_bits()
     return None
+
+
+def line(cells: Iterable[str]) -> str:
+    """A row of a table."""
+    return f"| {' | '.join(cells)} |\n"
 
 
 def mapped(unit: Unit, wanted: bool, cache: Path | None) -> list[str]:
@@ -279,89 +275,105 @@ def mapped(unit: Unit, wanted: bool, cache: Path | None) -> list[str]:
     cells = [f"({said.lut})", "", f"({said.ff})", f"({said.dsp})", f"({said.bram18})"]
     if not wanted:
         return cells
-    found: Synthesis = synthesize(Core(unit), cache=cache)
+    found = synthesize(Core(unit), cache=cache)
     counts = found.lut, found.lc, found.ff, found.dsp, found.bram18
     return [f"{n} {cell}".strip() for n, cell in zip(counts, cells, strict=True)]
 
 
-def convolved(layer: Layer, weights: np.ndarray) -> Iterator[tuple[str, list[Unit]]]:
-    """A convolution in tiles, and what stands around it, around a plain one as well."""
-    forms = {"plain": expand(layer.network(weights))}
-    forms |= {f"F({m}x{m})": winograd(layer.network(weights), {"conv": m}) for m in (2, 4)}
-    for name, graph in forms.items():
-        product = next(n for n in graph.nodes if isinstance(n.op, GroupedMatMul | WinogradProduct))
-        x = graph.types[product.args[0]]
-        offers = candidates(layer, Weights("int8", weights, 8))
-        if isinstance(product.op, WinogradProduct):
-            offers = Winograd.candidates(product.op, x, None, near=layer.goal)
-        units = best(offers, layer.goal)
-        if not units:
+def cheapest(units: Iterable[Unit]) -> Unit:
+    """The one of the smallest share."""
+    return min(units, key=lambda unit: share(unit.resources()))
+
+
+def around(graph: Graph, unit: Unit, goal: int) -> Iterator[Unit]:
+    """What stands before and behind the unit of the one product in ``graph``."""
+    for node in graph.nodes:
+        x = graph.types[node.args[0]]
+        if isinstance(node.op, Window):
+            pool = LineBuffer.candidates(node.op, x, [unit.inputs()["x"].tile])
+        elif isinstance(node.op, Gather):
+            pool = GatherUnit.candidates(node.op, x)
+        else:
             continue
-        if isinstance(product.op, WinogradProduct):
-            yield from ((name, [unit]) for name, unit in units.items())
-        unit = min(units.values(), key=lambda u: share(u.resources()))
-        others: list[Unit] = []
-        for node in graph.nodes:
-            if isinstance(node.op, Window):
-                tiles = [unit.inputs()["x"].tile]
-                pool = LineBuffer.candidates(node.op, graph.types[node.args[0]], tiles)
-            elif isinstance(node.op, Gather):
-                pool = GatherUnit.candidates(node.op, graph.types[node.args[0]])
-            else:
-                continue
-            quick = [u for u in pool if cycles(u) <= layer.goal]
-            others.append(min(quick, key=lambda u: share(u.resources())))
-        yield f"around, {name}", others
+        yield cheapest(u for u in pool if interval(u) <= goal)
 
 
-def rows(layer: Layer, only: list[str], most: int, cache: Path | None) -> Iterator[str]:
-    """The table of a layer."""
-    for weights in kinds(layer.shape):
-        groups = [(n, [u]) for n, u in best(candidates(layer, weights), layer.goal).items()]
-        if weights.name == "int8" and layer.shape[1] > 1:
-            groups += convolved(layer, weights.value)
-        for name, units in groups:
-            label = f"{layer.name}, {weights.name}, {name}"
-            wanted = any(text in label for text in only)
-            wanted &= sum(unit.resources().lut for unit in units) <= most
-            costs = [mapped(unit, wanted, cache) for unit in units]
-            cells = [weights.name, name]
-            if name.startswith("around"):
-                cells += [
-                    "-",
-                    str(max(map(cycles, units))),
-                    *map(" + ".join, zip(*costs, strict=True)),
-                ]
-                yield "| " + " | ".join([*cells, "-", "-", "-", "-"]) + " |"
-                continue
-            (unit,) = units
-            cells += [str(multipliers(unit) or "-"), str(cycles(unit)), *costs[0]]
-            cells.append(str(unit.stored_bits()))
-            if saved := saving(layer, weights, unit):
-                cells += [saved[0], f"{saved[1]:.2f}", f"{saved[2]:.2f}"]
-            else:
-                cells += ["-", "-", "-"]
-            yield "| " + " | ".join(cells) + " |"
+@dataclass(frozen=True)
+class Writer:
+    """Writes rows; those with one of the texts and at most so many LUTs go through yosys."""
 
+    only: list[str]
+    most: int
+    cache: Path | None
 
-def skipping(layer: Layer, lanes: int, wanted: bool, cache: Path | None) -> str:
-    """A row of the table of zeros among activations."""
-    op, x = layer.product(int8(np.random.default_rng(0), layer.shape))
-    beats, rows = math.prod(layer.shape[1:]) // lanes, layer.shape[0]
-    outs = -(-rows // (layer.goal // (layer.side**2 * beats)))
-    unit = SkipMatVec(op, x, None, MatVecFold(lanes=lanes, outs=outs, memory="bram", style="dsp"))
-    edges = [Edge(("", "x"), ("unit", "x"), 2)]
-    edges.append(Edge(("unit", "y"), ("", "y"), unit.schedule().latency["y"] + 2))
-    design = Design("skip", {"unit": unit}, tuple(edges))
-    rng, paces = np.random.default_rng(1), []
-    for zeros in ZEROS:
-        frames = np.where(rng.random((50, *x.shape)) < zeros, 0, rng.integers(1, 128, x.shape))
-        timing = simulate(design, 50, conditions={"unit": unit.conditions({"x": frames})})
-        ends = timing.last_out
-        paces.append(float(ends[-1] - ends[9]) / 40 / layer.side**2)
-    cells = [layer.name, str(lanes), str(multipliers(unit)), *mapped(unit, wanted, cache)]
-    cells += [f"{pace:,.0f} ({paces[0] / pace:.1f})" for pace in paces]
-    return f"| {' | '.join(cells)} |"
+    def costs(self, label: str, units: Sequence[Unit]) -> list[str]:
+        """LUT, LC, FF, DSP and BRAM18 of units side by side, each with our estimate."""
+        wanted = any(text in label for text in self.only)
+        wanted &= sum(unit.resources().lut for unit in units) <= self.most
+        each = [mapped(unit, wanted, self.cache) for unit in units]
+        return [" + ".join(cells) for cells in zip(*each, strict=True)]
+
+    def form(self, layer: Layer, weights: Weights, name: str, unit: Unit) -> str:
+        """The row of one unit."""
+        costs = self.costs(f"{layer.name}, {weights.name}, {name}", [unit])
+        cells = [weights.name, name, str(multipliers(unit) or "-"), str(interval(unit)), *costs]
+        cells.append(str(unit.stored_bits()))
+        if saved := saving(layer, weights, unit):
+            cells += [saved[0], f"{saved[1]:.2f}", f"{saved[2]:.2f}"]
+        else:
+            cells += ["-"] * 3
+        return line(cells)
+
+    def around(self, layer: Layer, form: str, graph: Graph, unit: Unit) -> str:
+        """The row of what stands around a unit."""
+        units = list(around(graph, unit, layer.goal))
+        costs = self.costs(f"{layer.name}, int8, around, {form}", units)
+        cells = ["int8", f"around, {form}", "-", str(max(map(interval, units))), *costs]
+        return line([*cells, *["-"] * 4])
+
+    def rows(self, layer: Layer) -> Iterator[str]:
+        """The table of a layer."""
+        for weights in kinds(layer.shape):
+            units = best(candidates(layer, weights), layer.goal)
+            yield from (self.form(layer, weights, name, unit) for name, unit in units.items())
+            if weights.name == "int8" and layer.shape[1] > 1:
+                network = layer.network(weights.value)
+                yield self.around(layer, "plain", expand(network), cheapest(units.values()))
+                yield from self.tiles(layer, weights, network)
+
+    def tiles(self, layer: Layer, weights: Weights, network: Graph) -> Iterator[str]:
+        """Rows of a convolution in tiles."""
+        for m in (2, 4):
+            graph = winograd(network, {"conv": m})
+            node = next(n for n in graph.nodes if isinstance(n.op, WinogradProduct))
+            assert isinstance(node.op, WinogradProduct)
+            x = graph.types[node.args[0]]
+            units = best(Winograd.candidates(node.op, x, near=layer.goal), layer.goal)
+            if units:
+                yield from (self.form(layer, weights, name, unit) for name, unit in units.items())
+                yield self.around(layer, f"F({m}x{m})", graph, cheapest(units.values()))
+
+    def skipping(self, layer: Layer, lanes: int) -> str:
+        """A row of the table of zeros among activations."""
+        op, x = layer.product(nonzero(np.random.default_rng(0), layer.shape, 127))
+        beats, rows = math.prod(layer.shape[1:]) // lanes, layer.shape[0]
+        outs = -(-rows // (layer.goal // (layer.side**2 * beats)))
+        unit = SkipMatVec(
+            op, x, None, MatVecFold(lanes=lanes, outs=outs, memory="bram", style="dsp")
+        )
+        edges = [Edge(("", "x"), ("unit", "x"), 2)]
+        edges.append(Edge(("unit", "y"), ("", "y"), unit.schedule().latency["y"] + 2))
+        design = Design("skip", {"unit": unit}, tuple(edges))
+        rng, paces = np.random.default_rng(1), []
+        for zeros in ZEROS:
+            frames = np.where(rng.random((50, *x.shape)) < zeros, 0, rng.integers(1, 128, x.shape))
+            timing = simulate(design, 50, conditions={"unit": unit.conditions({"x": frames})})
+            ends = timing.last_out
+            paces.append(float(ends[-1] - ends[9]) / 40 / layer.side**2)
+        costs = self.costs(f"{layer.name}, skip", [unit])
+        cells = [layer.name, str(lanes), str(multipliers(unit)), *costs]
+        cells += [f"{pace:,.0f} ({paces[0] / pace:.1f})" for pace in paces]
+        return line(cells)
 
 
 def main() -> None:
@@ -372,19 +384,19 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[""], help="synthesize rows that have a text")
     parser.add_argument("--most", type=int, default=12_000, help="most LUTs that yosys is asked of")
     options = parser.parse_args()
+    writer = Writer(options.only, options.most, options.cache)
     text = HEAD.format(version=yosys().version)
     for layer in LAYERS:
-        text += f"\n## {layer.name}, {layer.goal} cycles a frame\n\n| {' | '.join(COLUMNS)} |\n"
+        text += f"\n## {layer.name}, {layer.goal} cycles a frame\n\n{line(COLUMNS)}"
         text += f"|---|---|{'---:|' * (len(COLUMNS) - 5)}---|---:|---:|\n"
-        for line in rows(layer, options.only, options.most, options.cache):
-            print(line, flush=True)
-            text += line + "\n"
-    text += SKIP + "| layer | inputs a beat | multipliers | LUT | LC | FF | DSP | BRAM18 "
-    text += "".join(f"| {share:.0%} zeros " for share in ZEROS)
-    text += f"|\n|---|{'---:|' * (7 + len(ZEROS))}\n"
-    for layer, lanes in ((LAYERS[0], 1), (LAYERS[0], 2), (LAYERS[-1], 1), (LAYERS[-1], 2)):
-        wanted = any(text in f"{layer.name}, skip" for text in options.only)
-        text += skipping(layer, lanes, wanted, options.cache) + "\n"
+        for row in writer.rows(layer):
+            print(row, end="", flush=True)
+            text += row
+    columns = ("layer", "inputs a beat", "multipliers", *COLUMNS[4:9])
+    text += SKIP + line((*columns, *(f"{zeros:.0%} zeros" for zeros in ZEROS)))
+    text += f"|---|{'---:|' * (len(columns) - 1 + len(ZEROS))}\n"
+    for layer, lanes in product((LAYERS[0], LAYERS[-1]), (1, 2)):
+        text += writer.skipping(layer, lanes)
     options.out.write_text(text)
 
 

@@ -55,11 +55,6 @@ class Sample:
         made = self.unit
         return queue_resources(*made) if isinstance(made, tuple) else made.resources()
 
-    @property
-    def levels(self) -> int | None:
-        """How deep its paths are said to be; None of a queue, which says nothing."""
-        return None if isinstance(self.unit, tuple) else self.unit.levels()
-
     def mapped(self, cache: Path | None = None) -> Synthesis:
         """What yosys makes of it."""
         made = Queue(*self.unit) if isinstance(self.unit, tuple) else Core(self.unit)

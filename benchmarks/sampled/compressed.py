@@ -16,7 +16,7 @@ from hwc.compiler.graph import (
     Type,
     WinogradProduct,
 )
-from hwc.hw.unit import Unit
+from hwc.hw.unit import Ints, Unit
 from hwc.hw.units.centroids.unit import CentroidFold, CentroidMatVec
 from hwc.hw.units.lookups.unit import LookupFold, LookupMatVec
 from hwc.hw.units.matvec.fold import MatVecFold as Fold
@@ -28,7 +28,7 @@ from hwc.hw.units.winograd.unit import Winograd, WinogradFold
 
 from .products import bell, requant
 
-__all__ = ["compressed"]
+__all__ = ["compressed", "nonzero", "pruned"]
 
 S8, U4 = Type((1,), -128, 127), Type((1,), 0, 15)
 
@@ -38,15 +38,20 @@ def compressed() -> Iterator[Unit]:
     return chain(_patterns(), _rows(), _shifts(), _centroids(), _lookups(), _skips(), _tiles())
 
 
+def nonzero(rng: np.random.Generator, shape: tuple[int, ...], most: int) -> Ints:
+    """Weights of both signs, none of them 0."""
+    return rng.integers(1, most + 1, shape) * rng.choice([-1, 1], shape)
+
+
 def kept(rng: np.random.Generator, shape: tuple[int, ...], density: float, most: int) -> Dense:
     """So many weights other than 0, in random places."""
-    full = rng.integers(1, most + 1, shape) * rng.choice([-1, 1], shape)
+    full = nonzero(rng, shape, most)
     return Dense(np.where(rng.random(shape) < density, full, 0))
 
 
 def pruned(rng: np.random.Generator, shape: tuple[int, ...], n: int, m: int, most: int) -> Dense:
     """n of each m neighbours."""
-    full = rng.integers(1, most + 1, shape) * rng.choice([-1, 1], shape)
+    full = nonzero(rng, shape, most)
     rank = np.argsort(rng.random((full.size // m, m)), axis=1)
     return Dense(np.where(rank < n, full.reshape(-1, m), 0).reshape(shape))
 

@@ -238,8 +238,3 @@ def test_costs_grow_with_what_is_there() -> None:
     assert block.lut < base.lut
     dense = MatVec(op, x, None, one.fold).resources()
     assert (dense.dsp, dense.bram18) == (base.dsp, base.bram18)
-
-
-def bell(shape: tuple[int, ...], most: int) -> Dense:
-    """Weights as training leaves them."""
-    return Dense(np.clip(np.rint(RNG(0).normal(0, most / 3, shape)), -most, most).astype(np.int64))

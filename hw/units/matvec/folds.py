@@ -73,7 +73,7 @@ def folds(
     """
     plain = MatVecPlan(op, x, act, MatVecFold(lanes=block, levels=levels))
     by_cycles: dict[int, list[_Choice]] = {}
-    for fold in _shapes(plain, block):
+    for fold in _shapes(plain):
         shaped = replace(plain, fold=fold)
         if shaped.words == 1 and shaped.outputs * shaped.lanes > WIRED and fold != plain.fold:
             continue
@@ -104,14 +104,16 @@ def _options(plan: MatVecPlan, choices: list[_Choice]) -> Iterator[MatVecFold]:
         yield from (fold for fold in pair if fold is not None)
 
 
-def _shapes(plan: MatVecPlan, block: int) -> Iterator[MatVecFold]:
-    """Folds by what they do at once. Taps are cut only while lanes are one, or all of them."""
+def _shapes(plan: MatVecPlan) -> Iterator[MatVecFold]:
+    """Folds by what they do at once, in multiples of the plan's lanes. Taps are cut only while
+    lanes are one, or all of them."""
     groups, outputs, taps, channels = plan.shape
     row = (plan.leading or (1,))[-1]
 
     def tried(count: int) -> list[int]:
         return _sparse(distinct(count), PER_AXIS, count)
 
+    block = plan.fold.lanes
     lanes = [block * n for n in tried(channels // block)]
     inner = {(1, c) for c in lanes} | {(t, channels) for t in tried(taps)}
     inner |= {(taps, c) for c in lanes}
